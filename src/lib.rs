@@ -1,0 +1,4 @@
+//! Spacesync keeps every running flow app in step with the secrets of its space.
+pub mod resources;
+pub mod secret;
+pub mod store;

@@ -1,0 +1,166 @@
+//! `FlowApp`: a workload that runs flows.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::names::DEFAULT_MOUNT_PATH;
+
+/// A workload that runs flows.
+#[derive(CustomResource, KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[kube(
+    group = "spacesync.dev",
+    version = "v1alpha1",
+    kind = "FlowApp",
+    plural = "flowapps",
+    singular = "flowapp",
+    shortname = "fa",
+    category = "spacesync",
+    namespaced,
+    status = "FlowAppStatus",
+    derive = "PartialEq",
+    doc = "A FlowApp is a workload that runs flows. Its pods get the secrets of the namespace's space, live.",
+    printcolumn(name = "Version", type_ = "string", json_path = ".spec.version"),
+    printcolumn(name = "Sync", type_ = "string", json_path = ".status.sync"),
+    printcolumn(name = "Injected", type_ = "string", json_path = ".status.conditions[?(@.type=='Injected')].status"),
+    printcolumn(name = "Loaded", type_ = "string", json_path = ".status.summary"),
+    printcolumn(name = "Reload", type_ = "string", json_path = ".status.reload"),
+    printcolumn(name = "Reason", type_ = "string", json_path = ".status.conditions[?(@.type=='Ready')].reason", priority = 1),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
+    validation = Rule::new("self.metadata.name.size() <= 63")
+        .message("a FlowApp's name is used as a label: choose one of at most 63 characters")
+)]
+#[serde(rename_all = "camelCase")]
+pub struct FlowAppSpec {
+    /// The Flow App's version, such as `5.3.0`. From 5.3.0 on the Secret Manager plugin serves the secrets.
+    #[schemars(length(min = 1, max = 63))]
+    #[x_kube(validation = Rule::new("self.matches('^v?(0|[1-9][0-9]*)[.](0|[1-9][0-9]*)[.](0|[1-9][0-9]*)(-[0-9A-Za-z-]+([.][0-9A-Za-z-]+)*)?([+][0-9A-Za-z-]+([.][0-9A-Za-z-]+)*)?$')")
+        .message("must be a semantic version such as 5.3.0"))]
+    pub version: String,
+    /// The workload that runs the flows.
+    pub workload_ref: WorkloadRef,
+    /// The container that runs the flows. Defaults to the first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 63))]
+    pub container: Option<String>,
+    /// Where the secrets are mounted. Defaults to `/var/run/spacesync`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 1024))]
+    #[x_kube(validation = Rule::new("self.startsWith('/') && !self.contains(':') && !self.split('/').exists(s, s == '..' || s == '.')")
+        .message("must be an absolute path without . and .. segments and without a colon, such as /var/run/spacesync"))]
+    #[x_kube(validation = Rule::new("!self.matches('^/*$') && !self.matches('^/+(etc|proc|sys|dev|var/+run/+secrets)(/.*)?$')")
+        .message("must not be /, /etc, /proc, /sys, /dev or /var/run/secrets nor below them; use for example /var/run/spacesync"))]
+    pub mount_path: Option<String>,
+    /// How a new revision reaches the flows. Defaults to Hot.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reload: Option<Reload>,
+    /// Whether saving a flow asks for a sync. Defaults to true.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sync_on_save: Option<bool>,
+}
+
+impl FlowAppSpec {
+    /// Where the volume is mounted, with the default filled in.
+    pub fn effective_mount_path(&self) -> &str {
+        self.mount_path.as_deref().unwrap_or(DEFAULT_MOUNT_PATH)
+    }
+
+    /// How a new revision reaches the flows, with the default filled in.
+    pub fn effective_reload(&self) -> Reload {
+        self.reload.unwrap_or_default()
+    }
+}
+
+/// A workload of the same namespace.
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WorkloadRef {
+    /// `Deployment` or `StatefulSet`.
+    #[schemars(length(max = 63))]
+    #[x_kube(validation = Rule::new("self == 'Deployment' || self == 'StatefulSet'")
+        .message("must be Deployment or StatefulSet: no flow app runs as a DaemonSet, Job or Argo Rollout"))]
+    pub kind: String,
+    /// Its name.
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
+}
+
+/// How a new revision reaches the flows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Reload {
+    /// The running pods are told and load it; no restart.
+    #[default]
+    Hot,
+    /// The workload is rolled.
+    Restart,
+    /// Nothing is told; the files change.
+    None,
+}
+
+/// What was injected, and which pods have loaded which revision.
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FlowAppStatus {
+    /// The generation that this status is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// The sync that serves this app.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sync: Option<String>,
+    /// The revision that the pods are to load.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revision: Option<String>,
+    /// How a new revision reaches the flows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reload: Option<Reload>,
+    /// Whether saving a flow asks for a sync.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sync_on_save: Option<bool>,
+    /// The workload as it was last looked at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub workload: Option<WorkloadStatus>,
+    /// Running pods.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pods: Option<usize>,
+    /// Those that have acknowledged the current revision.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub loaded: Option<usize>,
+    /// `loaded/pods`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub summary: Option<String>,
+    /// Up to 50 pods and the revision that each has acknowledged.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pod_revisions: Vec<PodRevision>,
+    /// Legacy Secret Manager nodes that the runtimes found in their flows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub legacy_nodes: Option<u32>,
+    /// `Ready`, `Injected`, `Loaded`, `Supported`, and `Reconciling` or `Stalled` while they hold.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub conditions: Vec<Condition>,
+}
+
+/// The workload as it was last looked at: while nothing of it moved, it is not read again.
+#[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct WorkloadStatus {
+    /// Its UID.
+    pub uid: String,
+    /// Its generation when it was found to be injected.
+    pub generation: i64,
+    /// The managed Secret that its template mounts.
+    pub secret: String,
+}
+
+/// A pod and what it has loaded.
+#[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PodRevision {
+    /// The pod.
+    pub pod: String,
+    /// The revision that it has acknowledged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revision: Option<String>,
+    /// What it waits for, where that is not the current one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}

@@ -1,0 +1,130 @@
+//! Where secrets are kept: heads of many, read one.
+//!
+//! A *head* tells whether an entry moved without telling a value. A value is read only when the head moved.
+
+pub mod openbao;
+
+use std::collections::HashMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use crate::{resources::Timestamp, secret::Snapshot};
+
+/// What a store says of an entry without its values. *Moved* means that any field differs, also backwards.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Head {
+    /// The entry's counter, where the store keeps one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<u64>,
+    /// When the entry was first made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub created: Option<Timestamp>,
+    /// When it was last changed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub updated: Option<Timestamp>,
+    /// When the current version was deleted (and can be undeleted).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deleted: Option<Timestamp>,
+    /// Whether the current version was destroyed (and cannot come back).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub destroyed: bool,
+    /// The object's UID, in the embedded store.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uid: Option<String>,
+    /// The object's resourceVersion, in the embedded store.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resource_version: Option<String>,
+}
+
+impl Head {
+    /// Whether there is a current version to read.
+    pub fn is_gone(&self) -> bool {
+        self.deleted.is_some() || self.destroyed
+    }
+}
+
+/// Why a store did not answer with what was asked. No variant carries a value, and no text of a parser that quotes one.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Error)]
+pub enum StoreError {
+    /// No connection: refused, reset, no route, no such name.
+    #[error("cannot be reached: {0}")]
+    Unreachable(String),
+    /// The server's certificate is not trusted, or TLS failed otherwise.
+    #[error("TLS failed: {0}")]
+    Tls(String),
+    /// The credential is missing, wrong or expired.
+    #[error("the credential was refused: {0}")]
+    Unauthorized(String),
+    /// The credential is good, but may not do this.
+    #[error("permission denied: {0}")]
+    Forbidden(String),
+    /// The store is sealed.
+    #[error("is sealed")]
+    Sealed,
+    /// There is no such entry (or its mount).
+    #[error("has no entry {0}")]
+    NotFound(String),
+    /// The entry's current version is deleted or destroyed.
+    #[error("entry {0} is deleted")]
+    Deleted(String),
+    /// Asked too often; with the seconds that the store wants us to wait, where it says so.
+    #[error("is rate limited")]
+    RateLimited {
+        /// `Retry-After`, in seconds.
+        retry_after: Option<u64>,
+    },
+    /// The answer is not what the API promises. Says where (line and column), never what.
+    #[error("gave an answer that cannot be read: {0}")]
+    Malformed(String),
+    /// The answer ended early.
+    #[error("gave an answer that ended early")]
+    Truncated,
+    /// The answer is larger than we take.
+    #[error("gave an answer over {0} bytes")]
+    TooLarge(usize),
+    /// No answer within the deadline.
+    #[error("did not answer in time")]
+    TimedOut,
+    /// Another error of the server, by its status code.
+    #[error("answered with status {0}")]
+    Server(u16),
+    /// The `SecretManager` cannot be used as it is configured.
+    #[error("{0}")]
+    Config(String),
+}
+
+/// What is known of many entries after one look: each with its head, or why not.
+pub type Heads = HashMap<String, Result<Head, StoreError>>;
+
+/// A store, as a `SecretManager` describes it. Entries are named by the space's path.
+#[derive(Clone, Debug)]
+pub enum Store {
+    /// OpenBao or HashiCorp Vault, KV v2.
+    OpenBao(std::sync::Arc<openbao::OpenBao>),
+}
+
+impl Store {
+    /// The head of one entry.
+    pub async fn head(&self, path: &str) -> Result<Head, StoreError> {
+        match self {
+            Self::OpenBao(store) => store.head(path).await,
+        }
+    }
+
+    /// The heads of many entries, in as few requests as the store allows. An error is one of the store as a whole.
+    pub async fn heads(&self, paths: &[String]) -> Result<Heads, StoreError> {
+        match self {
+            Self::OpenBao(store) => store.heads(paths).await,
+        }
+    }
+
+    /// The values of one entry.
+    pub async fn read(&self, path: &str) -> Result<Snapshot, StoreError> {
+        match self {
+            Self::OpenBao(store) => store.read(path).await,
+        }
+    }
+}
