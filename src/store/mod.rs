@@ -2,6 +2,7 @@
 //!
 //! A *head* tells whether an entry moved without telling a value. A value is read only when the head moved.
 
+pub mod book;
 pub mod openbao;
 
 use std::collections::HashMap;

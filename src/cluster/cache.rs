@@ -1,0 +1,343 @@
+//! What is watched, by name: fed by a watch, and by our own writes, so that we read what we wrote.
+//!
+//! kube's shared stores lose deletions (kube-rs/kube#1590) and tell nothing of what vanished during a relist, so the
+//! fan-out is our own. What a cache need not know is left out by a projection before it gets in.
+
+use std::{
+    collections::BTreeMap,
+    fmt::Debug,
+    sync::{Arc, OnceLock, RwLock},
+    time::Duration,
+};
+
+use futures::StreamExt;
+use kube::{
+    Api, Resource, ResourceExt,
+    runtime::watcher::{self, Event},
+};
+use serde::de::DeserializeOwned;
+use tokio::sync::watch;
+
+/// The longest pause before a watch that failed is tried again: a cluster that comes back is noticed soon.
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// An object by namespace (empty where there is none) and name.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Key {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+}
+
+impl Key {
+    /// A key of a namespaced object.
+    pub fn new(namespace: &str, name: &str) -> Self {
+        Self { namespace: namespace.to_owned(), name: name.to_owned() }
+    }
+
+    /// A key of a cluster-scoped object.
+    pub fn cluster(name: &str) -> Self {
+        Self::new("", name)
+    }
+}
+
+impl std::fmt::Display for Key {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if self.namespace.is_empty() { f.write_str(&self.name) } else { write!(f, "{}/{}", self.namespace, self.name) }
+    }
+}
+
+/// What a cache must know of its items.
+pub trait Item: Send + Sync + 'static {
+    /// Where it is.
+    fn key(&self) -> Key;
+    /// How new it is. Resource versions are integers in practice, and ordered since KEP-5504; 0 where it is none.
+    fn resource_version(&self) -> u64;
+}
+
+impl<K: Resource<DynamicType = ()> + Send + Sync + 'static> Item for K {
+    fn key(&self) -> Key {
+        Key { namespace: self.namespace().unwrap_or_default(), name: self.name_any() }
+    }
+
+    fn resource_version(&self) -> u64 {
+        version_number(ResourceExt::resource_version(self).as_deref())
+    }
+}
+
+/// A resourceVersion as a number.
+pub fn version_number(text: Option<&str>) -> u64 {
+    text.and_then(|t| t.parse().ok()).unwrap_or_default()
+}
+
+/// What happened to one item.
+#[derive(Debug)]
+pub struct Change<T> {
+    /// Which.
+    pub key: Key,
+    /// As it was.
+    pub old: Option<Arc<T>>,
+    /// As it is.
+    pub new: Option<Arc<T>>,
+}
+
+type Listener<T> = Box<dyn Fn(&Change<T>) + Send + Sync>;
+
+/// How a watch fares.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Health {
+    /// The first list has not come yet.
+    Starting,
+    /// Everything is known.
+    Synced,
+    /// It fails, in the API server's words.
+    Failing(String),
+}
+
+/// All items of one kind that we watch.
+pub struct Cache<T> {
+    items: RwLock<BTreeMap<Key, Arc<T>>>,
+    listener: OnceLock<Listener<T>>,
+    health: watch::Sender<Health>,
+    complete: watch::Sender<bool>,
+}
+
+impl<T> Default for Cache<T> {
+    fn default() -> Self {
+        Self {
+            items: RwLock::default(),
+            listener: OnceLock::new(),
+            health: watch::Sender::new(Health::Starting),
+            complete: watch::Sender::new(false),
+        }
+    }
+}
+
+impl<T: Item> Cache<T> {
+    /// Who is told of each change. Called once, before the watch begins.
+    pub fn listen(&self, listener: impl Fn(&Change<T>) + Send + Sync + 'static) {
+        assert!(self.listener.set(Box::new(listener)).is_ok(), "a cache has one listener");
+    }
+
+    /// One item.
+    pub fn get(&self, key: &Key) -> Option<Arc<T>> {
+        self.read().get(key).cloned()
+    }
+
+    /// The items of one namespace, by name.
+    pub fn in_namespace(&self, namespace: &str) -> Vec<Arc<T>> {
+        let from = Key::new(namespace, "");
+        self.read()
+            .range(from..)
+            .take_while(|(key, _)| key.namespace == namespace)
+            .map(|(_, item)| item.clone())
+            .collect()
+    }
+
+    /// All items, by namespace and name.
+    pub fn all(&self) -> Vec<Arc<T>> {
+        self.read().values().cloned().collect()
+    }
+
+    /// How many items there are.
+    pub fn len(&self) -> usize {
+        self.read().len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Takes an item in unless a newer one is known.
+    pub fn put(&self, item: T) {
+        let key = item.key();
+        let old = {
+            let mut items = self.write();
+            if items.get(&key).is_some_and(|known| known.resource_version() > item.resource_version()) {
+                return;
+            }
+            let new = Arc::new(item);
+            let old = items.insert(key.clone(), new.clone());
+            if old.as_ref().is_some_and(|old| old.resource_version() == new.resource_version()) {
+                return;
+            }
+            (old, new)
+        };
+        self.tell(&Change { key, old: old.0, new: Some(old.1) });
+    }
+
+    /// Forgets an item.
+    pub fn remove(&self, key: &Key) {
+        let old = self.write().remove(key);
+        if old.is_some() {
+            self.tell(&Change { key: key.clone(), old, new: None });
+        }
+    }
+
+    /// Takes a whole list in: what is not in it has gone.
+    fn replace(&self, list: BTreeMap<Key, T>) {
+        let gone: Vec<_> = self.read().keys().filter(|key| !list.contains_key(*key)).cloned().collect();
+        for key in gone {
+            self.remove(&key);
+        }
+        for item in list.into_values() {
+            self.put(item);
+        }
+        self.health.send_replace(Health::Synced);
+        self.complete.send_replace(true);
+    }
+
+    /// How the watch fares.
+    pub fn health(&self) -> Health {
+        self.health.borrow().clone()
+    }
+
+    /// Whether a first list has come, ever.
+    pub fn is_complete(&self) -> bool {
+        *self.complete.borrow()
+    }
+
+    /// Waits for the first list.
+    pub async fn completed(&self) {
+        let mut complete = self.complete.subscribe();
+        // The sender lives as long as `self`.
+        let _ = complete.wait_for(|done| *done).await;
+    }
+
+    /// Keeps the cache in step with the cluster, for good.
+    pub async fn watch<K>(&self, api: Api<K>, config: watcher::Config, project: fn(K) -> Option<T>)
+    where
+        K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
+    {
+        let mut events = watcher::watcher(api, config.streaming_lists()).boxed();
+        let mut list = BTreeMap::new();
+        let mut pause = Duration::from_millis(100);
+        while let Some(event) = events.next().await {
+            match event {
+                Ok(Event::Init) => list.clear(),
+                Ok(Event::InitApply(object)) => {
+                    if let Some(item) = project(object) {
+                        list.insert(item.key(), item);
+                    }
+                }
+                Ok(Event::InitDone) => self.replace(std::mem::take(&mut list)),
+                Ok(Event::Apply(object)) => {
+                    if let Some(item) = project(object) {
+                        self.put(item);
+                    }
+                }
+                Ok(Event::Delete(object)) => {
+                    let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
+                    self.remove(&Key { namespace, name });
+                }
+                Err(error) => {
+                    self.health.send_replace(Health::Failing(words(&error)));
+                    tokio::time::sleep(pause).await;
+                    pause = (pause * 2).min(LONGEST_PAUSE);
+                    continue;
+                }
+            }
+            pause = Duration::from_millis(100);
+            self.health.send_if_modified(|health| {
+                let healed = matches!(health, Health::Failing(_)) && self.is_complete();
+                if healed {
+                    *health = Health::Synced;
+                }
+                healed
+            });
+        }
+    }
+
+    fn tell(&self, change: &Change<T>) {
+        if let Some(listener) = self.listener.get() {
+            listener(change);
+        }
+    }
+
+    fn read(&self) -> std::sync::RwLockReadGuard<'_, BTreeMap<Key, Arc<T>>> {
+        self.items.read().expect("no code panics while it holds the lock")
+    }
+
+    fn write(&self) -> std::sync::RwLockWriteGuard<'_, BTreeMap<Key, Arc<T>>> {
+        self.items.write().expect("no code panics while it holds the lock")
+    }
+}
+
+/// What the API server said of a failed watch: names the resource and the verb where a permission is missing.
+fn words(error: &watcher::Error) -> String {
+    match error {
+        watcher::Error::InitialListFailed(kube::Error::Api(status))
+        | watcher::Error::WatchStartFailed(kube::Error::Api(status))
+        | watcher::Error::WatchFailed(kube::Error::Api(status))
+        | watcher::Error::WatchError(status) => status.message.clone(),
+        _ => "the API server cannot be reached".into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use k8s_openapi::api::core::v1::ConfigMap;
+    use kube::core::ObjectMeta;
+
+    use super::*;
+
+    fn object(name: &str, version: u64) -> ConfigMap {
+        let metadata = ObjectMeta {
+            namespace: Some("ns".into()),
+            name: Some(name.into()),
+            resource_version: Some(version.to_string()),
+            ..ObjectMeta::default()
+        };
+        ConfigMap { metadata, ..ConfigMap::default() }
+    }
+
+    fn cache() -> (Cache<ConfigMap>, Arc<Mutex<Vec<String>>>) {
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let cache = Cache::default();
+        let log = seen.clone();
+        cache.listen(move |change: &Change<ConfigMap>| {
+            let what = match (&change.old, &change.new) {
+                (None, Some(_)) => "new",
+                (Some(_), Some(_)) => "moved",
+                _ => "gone",
+            };
+            log.lock().unwrap().push(format!("{} {what}", change.key));
+        });
+        (cache, seen)
+    }
+
+    #[test]
+    fn what_vanished_during_a_relist_is_told() {
+        let (cache, seen) = cache();
+        cache.put(object("a", 1));
+        cache.put(object("b", 2));
+        cache.replace([object("b", 2), object("c", 3)].map(|o| (o.key(), o)).into());
+        assert_eq!(*seen.lock().unwrap(), ["ns/a new", "ns/b new", "ns/a gone", "ns/c new"]);
+        assert!(cache.is_complete());
+    }
+
+    #[test]
+    fn an_older_object_never_replaces_a_newer_one() {
+        let (cache, seen) = cache();
+        cache.put(object("a", 5));
+        cache.put(object("a", 4));
+        cache.put(object("a", 5));
+        assert_eq!(Item::resource_version(&*cache.get(&Key::new("ns", "a")).unwrap()), 5);
+        assert_eq!(*seen.lock().unwrap(), ["ns/a new"]);
+    }
+
+    #[test]
+    fn a_namespace_holds_only_its_own() {
+        let (cache, _) = cache();
+        cache.put(object("a", 1));
+        let mut other = object("b", 2);
+        other.metadata.namespace = Some("ns-2".into());
+        cache.put(other);
+        let names: Vec<_> = cache.in_namespace("ns").iter().map(|o| o.name_any()).collect();
+        assert_eq!(names, ["a"]);
+    }
+}

@@ -1,0 +1,98 @@
+//! A pod of a flow app, as far as delivery needs to know it.
+
+use k8s_openapi::api::core::v1::Pod;
+
+use crate::{
+    cluster::cache::{Item, Key, version_number},
+    resources::names::{FLOW_APP, FLOW_APP_VERSION, LOADED, REVISION, SIGNAL},
+};
+
+/// A pod that carries the injected label.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PodView {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// Its UID: another pod of the same name is another pod.
+    pub uid: String,
+    /// Its resourceVersion.
+    pub resource_version: String,
+    /// The FlowApp that its template was injected for.
+    pub flow_app: String,
+    /// When it was made.
+    pub created: Option<jiff::Timestamp>,
+    /// Whether it runs: phase Running and its containers started.
+    pub started: bool,
+    /// Whether it is Ready.
+    pub ready: bool,
+    /// Whether it is being deleted.
+    pub terminating: bool,
+    /// The revision that it was told.
+    pub revision: Option<String>,
+    /// The Flow App's version that it was told.
+    pub flow_app_version: Option<String>,
+    /// `<attempt>/<unix milliseconds>` of the last reload signal.
+    pub signal: Option<String>,
+    /// The acknowledgement of its runtime.
+    pub loaded: Option<Ack>,
+}
+
+/// The pod condition `spacesync.dev/Loaded`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ack {
+    /// Whether the runtime has loaded the revision.
+    pub loaded: bool,
+    /// Why, or why not.
+    pub reason: String,
+    /// The revision.
+    pub revision: String,
+}
+
+impl PodView {
+    /// The projection for the cache.
+    #[allow(clippy::needless_pass_by_value, reason = "the form of a projection")]
+    pub fn project(pod: Pod) -> Option<Self> {
+        let meta = &pod.metadata;
+        let annotation = |name| meta.annotations.as_ref().and_then(|a| a.get(name)).cloned();
+        let status = pod.status.as_ref();
+        let conditions = status.and_then(|s| s.conditions.as_deref()).unwrap_or_default();
+        let condition = |type_| conditions.iter().find(|c| c.type_ == type_);
+        let containers = status.and_then(|s| s.container_statuses.as_deref()).unwrap_or_default();
+        let running = status.and_then(|s| s.phase.as_deref()) == Some("Running");
+        Some(Self {
+            namespace: meta.namespace.clone()?,
+            name: meta.name.clone()?,
+            uid: meta.uid.clone()?,
+            resource_version: meta.resource_version.clone()?,
+            flow_app: meta.labels.as_ref()?.get(FLOW_APP)?.clone(),
+            created: meta.creation_timestamp.as_ref().map(|at| at.0),
+            started: running && containers.iter().any(|c| c.started == Some(true)),
+            ready: condition("Ready").is_some_and(|c| c.status == "True"),
+            terminating: meta.deletion_timestamp.is_some(),
+            revision: annotation(REVISION),
+            flow_app_version: annotation(FLOW_APP_VERSION),
+            signal: annotation(SIGNAL),
+            loaded: condition(LOADED).map(|c| Ack {
+                loaded: c.status == "True",
+                reason: c.reason.clone().unwrap_or_default(),
+                revision: c.message.clone().unwrap_or_default(),
+            }),
+        })
+    }
+
+    /// Whether it counts: it has started and is not on its way out.
+    pub fn counts(&self) -> bool {
+        self.started && !self.terminating
+    }
+}
+
+impl Item for PodView {
+    fn key(&self) -> Key {
+        Key::new(&self.namespace, &self.name)
+    }
+
+    fn resource_version(&self) -> u64 {
+        version_number(Some(&self.resource_version))
+    }
+}

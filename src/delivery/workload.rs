@@ -1,0 +1,89 @@
+//! A Deployment or StatefulSet by its metadata.
+
+use kube::core::PartialObjectMeta;
+
+use crate::{
+    cluster::cache::{Item, Key, version_number},
+    resources::names::FLOW_APP,
+};
+
+/// Which kind of workload.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum WorkloadKind {
+    /// `apps/v1` Deployment.
+    Deployment,
+    /// `apps/v1` StatefulSet.
+    StatefulSet,
+}
+
+impl WorkloadKind {
+    /// As the API spells it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Deployment => "Deployment",
+            Self::StatefulSet => "StatefulSet",
+        }
+    }
+
+    /// Reads `workloadRef.kind`; the CEL rule lets nothing else through.
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Deployment, Self::StatefulSet].into_iter().find(|kind| kind.as_str() == text)
+    }
+}
+
+/// A workload, as far as a metadata watch tells it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WorkloadMeta {
+    /// Which kind.
+    pub kind: WorkloadKind,
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// Its UID.
+    pub uid: String,
+    /// Its resourceVersion.
+    pub resource_version: String,
+    /// Moves with its spec: while it stays, the template is as it was.
+    pub generation: i64,
+    /// The FlowApp that it was injected for, by our label.
+    pub flow_app: Option<String>,
+    /// Whether it is being deleted.
+    pub terminating: bool,
+}
+
+impl WorkloadMeta {
+    fn from_meta<K>(kind: WorkloadKind, object: PartialObjectMeta<K>) -> Option<Self> {
+        let meta = object.metadata;
+        Some(Self {
+            kind,
+            namespace: meta.namespace?,
+            name: meta.name?,
+            uid: meta.uid?,
+            resource_version: meta.resource_version?,
+            generation: meta.generation?,
+            flow_app: meta.labels.and_then(|mut labels| labels.remove(FLOW_APP)),
+            terminating: meta.deletion_timestamp.is_some(),
+        })
+    }
+
+    /// The projection for the cache of Deployments.
+    pub fn deployment<K>(object: PartialObjectMeta<K>) -> Option<Self> {
+        Self::from_meta(WorkloadKind::Deployment, object)
+    }
+
+    /// The projection for the cache of StatefulSets.
+    pub fn stateful_set<K>(object: PartialObjectMeta<K>) -> Option<Self> {
+        Self::from_meta(WorkloadKind::StatefulSet, object)
+    }
+}
+
+impl Item for WorkloadMeta {
+    fn key(&self) -> Key {
+        Key::new(&self.namespace, &self.name)
+    }
+
+    fn resource_version(&self) -> u64 {
+        version_number(Some(&self.resource_version))
+    }
+}

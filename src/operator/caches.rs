@@ -1,0 +1,252 @@
+//! Everything that is watched: one watch a kind, and no value in any of them.
+
+use std::sync::Arc;
+
+use futures::future::join_all;
+use k8s_openapi::api::{
+    apps::v1::{Deployment, StatefulSet},
+    core::v1::{ConfigMap, Namespace, Pod, Secret},
+};
+use kube::{
+    Api, Client,
+    core::{ObjectMeta, PartialObjectMeta},
+    runtime::watcher,
+};
+use tokio::task::JoinSet;
+
+use crate::{
+    cluster::{
+        cache::{Cache, Health, Item, Key, version_number},
+        secrets::{OwnObject, SecretMeta},
+    },
+    delivery::{
+        pod::PodView,
+        workload::{WorkloadKind, WorkloadMeta},
+    },
+    resources::{
+        FlowApp, SecretManager, Space, SpaceSecretSync,
+        names::{API_CONFIG_MAP, FLOW_APP, MANAGED_BY, SYNC},
+    },
+};
+
+/// A `ConfigMap` or Namespace by its metadata.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ObjectView {
+    /// Its namespace, or empty.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// Its UID.
+    pub uid: String,
+    /// Its resourceVersion.
+    pub resource_version: String,
+    /// Whether it is labelled as ours.
+    pub ours: bool,
+    /// Whether it is being deleted.
+    pub terminating: bool,
+}
+
+impl ObjectView {
+    /// The projection for a cache.
+    pub fn project<K>(object: PartialObjectMeta<K>) -> Option<Self> {
+        Self::from_meta(object.metadata)
+    }
+
+    /// The same of an object that was just written.
+    pub fn from_meta(meta: ObjectMeta) -> Option<Self> {
+        Some(Self {
+            namespace: meta.namespace.unwrap_or_default(),
+            name: meta.name?,
+            uid: meta.uid?,
+            resource_version: meta.resource_version?,
+            ours: meta.labels.is_some_and(|labels| labels.contains_key(MANAGED_BY)),
+            terminating: meta.deletion_timestamp.is_some(),
+        })
+    }
+}
+
+impl Item for ObjectView {
+    fn key(&self) -> Key {
+        Key::new(&self.namespace, &self.name)
+    }
+
+    fn resource_version(&self) -> u64 {
+        version_number(Some(&self.resource_version))
+    }
+}
+
+/// What this replica knows of the cluster.
+#[derive(Default)]
+pub struct Caches {
+    /// All SecretManagers.
+    pub managers: Cache<SecretManager>,
+    /// All Spaces.
+    pub spaces: Cache<Space>,
+    /// All syncs.
+    pub syncs: Cache<SpaceSecretSync>,
+    /// All FlowApps.
+    pub flow_apps: Cache<FlowApp>,
+    /// Secrets that carry our label, by metadata.
+    pub managed: Cache<SecretMeta>,
+    /// Secrets of the operator's own namespace, by metadata.
+    pub own_secrets: Cache<OwnObject>,
+    /// `ConfigMaps` of the operator's own namespace, by metadata.
+    pub own_config_maps: Cache<OwnObject>,
+    /// The `ConfigMaps` `spacesync-api`, by metadata, whosever they are.
+    pub api_config_maps: Cache<ObjectView>,
+    /// Pods that carry the injected label.
+    pub pods: Cache<PodView>,
+    /// Deployments, by metadata.
+    pub deployments: Cache<WorkloadMeta>,
+    /// StatefulSets, by metadata.
+    pub stateful_sets: Cache<WorkloadMeta>,
+    /// Namespaces, by metadata.
+    pub namespaces: Cache<ObjectView>,
+}
+
+/// Lists every cache with the resource that it watches, so that no list of them is written twice.
+macro_rules! each_cache {
+    ($caches:expr, |$name:ident, $cache:ident| $body:expr) => {{
+        let caches = $caches;
+        vec![
+            {
+                let ($name, $cache) = ("secretmanagers.spacesync.dev", &caches.managers);
+                $body
+            },
+            {
+                let ($name, $cache) = ("spaces.spacesync.dev", &caches.spaces);
+                $body
+            },
+            {
+                let ($name, $cache) = ("spacesecretsyncs.spacesync.dev", &caches.syncs);
+                $body
+            },
+            {
+                let ($name, $cache) = ("flowapps.spacesync.dev", &caches.flow_apps);
+                $body
+            },
+            {
+                let ($name, $cache) = ("secrets", &caches.managed);
+                $body
+            },
+            {
+                let ($name, $cache) = ("secrets of the operator's namespace", &caches.own_secrets);
+                $body
+            },
+            {
+                let ($name, $cache) = ("configmaps of the operator's namespace", &caches.own_config_maps);
+                $body
+            },
+            {
+                let ($name, $cache) = ("configmaps", &caches.api_config_maps);
+                $body
+            },
+            {
+                let ($name, $cache) = ("pods", &caches.pods);
+                $body
+            },
+            {
+                let ($name, $cache) = ("deployments.apps", &caches.deployments);
+                $body
+            },
+            {
+                let ($name, $cache) = ("statefulsets.apps", &caches.stateful_sets);
+                $body
+            },
+            {
+                let ($name, $cache) = ("namespaces", &caches.namespaces);
+                $body
+            },
+        ]
+    }};
+}
+
+impl Caches {
+    /// The cache that holds workloads of this kind.
+    pub fn workloads(&self, kind: WorkloadKind) -> &Cache<WorkloadMeta> {
+        match kind {
+            WorkloadKind::Deployment => &self.deployments,
+            WorkloadKind::StatefulSet => &self.stateful_sets,
+        }
+    }
+
+    /// Keeps every cache in step, until the set is dropped.
+    pub fn watch(self: &Arc<Self>, client: &Client, namespace: &str) -> JoinSet<()> {
+        let mut tasks = JoinSet::new();
+        let everything = watcher::Config::default;
+        let labelled = |selector| watcher::Config::default().labels(selector);
+        let named = |field: String| watcher::Config::default().fields(&field);
+        macro_rules! watch {
+            ($cache:ident, $api:expr, $config:expr, $project:expr) => {{
+                let (caches, api, config) = (self.clone(), $api, $config);
+                tasks.spawn(async move { caches.$cache.watch(api, config, $project).await });
+            }};
+        }
+        let all = client.clone();
+        watch!(managers, Api::all(all.clone()), everything(), Some);
+        watch!(spaces, Api::all(all.clone()), everything(), stripped);
+        watch!(syncs, Api::all(all.clone()), everything(), stripped);
+        watch!(flow_apps, Api::all(all.clone()), everything(), stripped);
+        watch!(managed, Api::<PartialObjectMeta<Secret>>::all(all.clone()), labelled(SYNC), SecretMeta::project);
+        watch!(
+            own_secrets,
+            Api::<PartialObjectMeta<Secret>>::namespaced(all.clone(), namespace),
+            everything(),
+            OwnObject::project
+        );
+        watch!(
+            own_config_maps,
+            Api::<PartialObjectMeta<ConfigMap>>::namespaced(all.clone(), namespace),
+            everything(),
+            OwnObject::project
+        );
+        watch!(
+            api_config_maps,
+            Api::<PartialObjectMeta<ConfigMap>>::all(all.clone()),
+            named(format!("metadata.name={API_CONFIG_MAP}")),
+            ObjectView::project
+        );
+        watch!(pods, Api::<Pod>::all(all.clone()), labelled(FLOW_APP), PodView::project);
+        watch!(
+            deployments,
+            Api::<PartialObjectMeta<Deployment>>::all(all.clone()),
+            everything(),
+            WorkloadMeta::deployment
+        );
+        watch!(
+            stateful_sets,
+            Api::<PartialObjectMeta<StatefulSet>>::all(all.clone()),
+            everything(),
+            WorkloadMeta::stateful_set
+        );
+        watch!(namespaces, Api::<PartialObjectMeta<Namespace>>::all(all), everything(), ObjectView::project);
+        tasks
+    }
+
+    /// Waits until everything is known once.
+    pub async fn complete(&self) {
+        let waits: Vec<futures::future::BoxFuture<'_, ()>> =
+            each_cache!(self, |_name, cache| Box::pin(cache.completed()) as futures::future::BoxFuture<'_, ()>);
+        join_all(waits).await;
+    }
+
+    /// What is not known, or cannot be watched, with the API server's words: a missing definition or permission.
+    pub fn problems(&self) -> Vec<String> {
+        let all: Vec<Option<String>> = each_cache!(self, |name, cache| match cache.health() {
+            Health::Synced => None,
+            Health::Starting => Some(format!("{name}: not listed yet")),
+            Health::Failing(why) => Some(format!("{name}: {why}")),
+        });
+        all.into_iter().flatten().collect()
+    }
+}
+
+/// Without what nobody reads here and what takes most of the room.
+#[allow(clippy::unnecessary_wraps, reason = "the form of a projection")]
+fn stripped<K: kube::Resource>(mut object: K) -> Option<K> {
+    object.meta_mut().managed_fields = None;
+    if let Some(annotations) = &mut object.meta_mut().annotations {
+        annotations.remove("kubectl.kubernetes.io/last-applied-configuration");
+    }
+    Some(object)
+}
