@@ -1,0 +1,106 @@
+//! The real binaries: found where they are, else built or fetched once into `.dev/bin`.
+//!
+//! `KUBEBUILDER_ASSETS` comes first, for those found in it. Kubernetes and etcd are built from source, because their Go
+//! modules come with checksums (`go.mod` and `go.sum` beside this crate) and need no download site of their own.
+
+mod debian;
+mod kubernetes;
+mod openbao;
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+
+pub(crate) use debian::ensure_container_runtime;
+
+use crate::places;
+
+/// A binary this crate can find.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the names say it")]
+pub enum Tool {
+    Etcd,
+    KubeApiserver,
+    KubeControllerManager,
+    KubeScheduler,
+    Kubelet,
+    Kubectl,
+    Bao,
+}
+
+impl Tool {
+    /// All of them.
+    pub const ALL: [Self; 7] = [
+        Self::Etcd,
+        Self::KubeApiserver,
+        Self::KubeControllerManager,
+        Self::KubeScheduler,
+        Self::Kubelet,
+        Self::Kubectl,
+        Self::Bao,
+    ];
+
+    /// The name of its file.
+    pub fn file_name(self) -> &'static str {
+        match self {
+            Self::Etcd => "etcd",
+            Self::KubeApiserver => "kube-apiserver",
+            Self::KubeControllerManager => "kube-controller-manager",
+            Self::KubeScheduler => "kube-scheduler",
+            Self::Kubelet => "kubelet",
+            Self::Kubectl => "kubectl",
+            Self::Bao => "bao",
+        }
+    }
+}
+
+/// The path of a binary. The first call on a machine builds or fetches it, with progress on standard error; later ones
+/// are instant.
+pub fn find(tool: Tool) -> Result<PathBuf> {
+    let given = std::env::var_os("KUBEBUILDER_ASSETS").map(|dir| Path::new(&dir).join(tool.file_name()));
+    if let Some(path) = given.filter(|path| path.is_file()) {
+        return Ok(std::path::absolute(path)?);
+    }
+    match tool {
+        Tool::Bao => openbao::ensure()?,
+        _ => kubernetes::ensure()?,
+    }
+    Ok(places::bin().join(tool.file_name()))
+}
+
+/// Does `work` unless the stamp says it was done for this very `version`; two processes at once do it once.
+fn once(what: &str, version: &str, work: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
+    let bin = places::bin();
+    let stamp = bin.join(format!("{what}.version"));
+    let done = || fs::read_to_string(&stamp).is_ok_and(|text| text == version);
+    if done() {
+        return Ok(());
+    }
+    let _lock = lock(what)?;
+    if done() {
+        return Ok(());
+    }
+    // What is not whole never has the final name.
+    let unfinished = bin.join(format!(".{what}"));
+    fs::create_dir_all(&unfinished)?;
+    work(&unfinished)?;
+    for entry in fs::read_dir(&unfinished)?.flatten() {
+        fs::rename(entry.path(), bin.join(entry.file_name()))?;
+    }
+    fs::remove_dir_all(&unfinished)?;
+    fs::write(&stamp, version)?;
+    Ok(())
+}
+
+/// Waits until no other process gets the same ready.
+fn lock(what: &str) -> Result<File> {
+    let bin = places::bin();
+    fs::create_dir_all(&bin).with_context(|| format!("cannot make {}", bin.display()))?;
+    let lock = File::create(bin.join(format!(".{what}.lock")))?;
+    if lock.try_lock().is_err() {
+        eprintln!("{what}: another process is getting it ready, waiting for that");
+        lock.lock()?;
+    }
+    Ok(lock)
+}

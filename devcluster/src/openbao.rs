@@ -1,0 +1,7 @@
+//! OpenBao: a real secret store to synchronize from.
+
+mod client;
+mod server;
+
+pub use client::BaoClient;
+pub use server::{OpenBao, OpenBaoOptions, Storage};
