@@ -287,7 +287,8 @@ pub struct OwnObject {
 }
 
 impl OwnObject {
-    fn from_meta(meta: &ObjectMeta) -> Self {
+    /// What the cache would know of this object.
+    pub fn from_meta(meta: &ObjectMeta) -> Self {
         let written = meta.managed_fields.iter().flatten().filter_map(|entry| entry.time.as_ref()).map(|Time(at)| *at);
         Self {
             namespace: meta.namespace.clone().unwrap_or_default(),

@@ -3,6 +3,7 @@
 //! A *head* tells whether an entry moved without telling a value. A value is read only when the head moved.
 
 pub mod book;
+pub mod embedded;
 pub mod openbao;
 
 use std::collections::HashMap;
@@ -103,6 +104,8 @@ pub type Heads = HashMap<String, Result<Head, StoreError>>;
 /// A store, as a `SecretManager` describes it. Entries are named by the space's path.
 #[derive(Clone, Debug)]
 pub enum Store {
+    /// The Secrets of the operator's own namespace.
+    Kubernetes(std::sync::Arc<embedded::Embedded>),
     /// OpenBao or HashiCorp Vault, KV v2.
     OpenBao(std::sync::Arc<openbao::OpenBao>),
 }
@@ -111,6 +114,7 @@ impl Store {
     /// The head of one entry.
     pub async fn head(&self, path: &str) -> Result<Head, StoreError> {
         match self {
+            Self::Kubernetes(store) => store.head(path),
             Self::OpenBao(store) => store.head(path).await,
         }
     }
@@ -118,13 +122,15 @@ impl Store {
     /// The heads of many entries, in as few requests as the store allows. An error is one of the store as a whole.
     pub async fn heads(&self, paths: &[String]) -> Result<Heads, StoreError> {
         match self {
+            Self::Kubernetes(store) => Ok(paths.iter().map(|path| (path.clone(), store.head(path))).collect()),
             Self::OpenBao(store) => store.heads(paths).await,
         }
     }
 
-    /// The values of one entry.
-    pub async fn read(&self, path: &str) -> Result<Snapshot, StoreError> {
+    /// The values of one entry, for a space: a store without a counter counts by space.
+    pub async fn read(&self, space: &str, path: &str) -> Result<Snapshot, StoreError> {
         match self {
+            Self::Kubernetes(store) => store.read(space, path).await,
             Self::OpenBao(store) => store.read(path).await,
         }
     }
