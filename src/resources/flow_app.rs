@@ -5,7 +5,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::names::DEFAULT_MOUNT_PATH;
+use super::{names::DEFAULT_MOUNT_PATH, schema};
 
 /// A workload that runs flows.
 #[derive(CustomResource, KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -43,17 +43,20 @@ pub struct FlowAppSpec {
     /// The container that runs the flows. Defaults to the first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 63))]
+    #[x_kube(validation = Rule::new(schema::LABEL_NAME).message("must be the name of a container, such as node-red"))]
     pub container: Option<String>,
     /// Where the secrets are mounted. Defaults to `/var/run/spacesync`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 1024))]
-    #[x_kube(validation = Rule::new("self.startsWith('/') && !self.contains(':') && !self.split('/').exists(s, s == '..' || s == '.')")
-        .message("must be an absolute path without . and .. segments and without a colon, such as /var/run/spacesync"))]
-    #[x_kube(validation = Rule::new("!self.matches('^/*$') && !self.matches('^/+(etc|proc|sys|dev|var/+run/+secrets)(/.*)?$')")
-        .message("must not be /, /etc, /proc, /sys, /dev or /var/run/secrets nor below them; use for example /var/run/spacesync"))]
+    #[x_kube(validation = Rule::new(r"self.matches('^/[^:\x00-\x1f\x7f]*$') && !self.split('/').exists(s, s == '..' || s == '.')")
+        .message("must be an absolute path without . and .. segments, colons and control characters, such as /var/run/spacesync"))]
+    #[x_kube(validation = Rule::new("!self.matches('^/+(etc|proc|sys|dev|(var/+)?run/+secrets)(/|$)') && !self.matches('^/*(var|(var/+)?run)?/*$')")
+        .message("must not be /, /etc, /proc, /sys, /dev or /var/run/secrets nor below them, and not hide /var/run; use for example /var/run/spacesync"))]
     pub mount_path: Option<String>,
-    /// How a new revision reaches the flows. Defaults to Hot.
+    /// How a new revision reaches the flows. `Hot`: the running pods are told and load it. `Restart`: the workload is rolled.
+    /// `None`: nothing is told, only the files change. Defaults to Hot.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::choice::<Reload>")]
     pub reload: Option<Reload>,
     /// Whether saving a flow asks for a sync. Defaults to true.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -82,6 +85,8 @@ pub struct WorkloadRef {
     pub kind: String,
     /// Its name.
     #[schemars(length(min = 1, max = 253))]
+    #[x_kube(validation = Rule::new(schema::OBJECT_NAME)
+        .message("must be the name of a workload of this namespace, such as ingest"))]
     pub name: String,
 }
 
@@ -110,8 +115,9 @@ pub struct FlowAppStatus {
     /// The revision that the pods are to load.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revision: Option<String>,
-    /// How a new revision reaches the flows.
+    /// How a new revision reaches the flows, with the default filled in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::choice::<Reload>")]
     pub reload: Option<Reload>,
     /// Whether saving a flow asks for a sync.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -136,6 +142,7 @@ pub struct FlowAppStatus {
     pub legacy_nodes: Option<u32>,
     /// `Ready`, `Injected`, `Loaded`, `Supported`, and `Reconciling` or `Stalled` while they hold.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
 }
 

@@ -4,6 +4,7 @@ pub mod condition;
 pub mod flow_app;
 pub mod names;
 pub mod reason;
+mod schema;
 pub mod secret_manager;
 pub mod space;
 pub mod sync;
@@ -19,8 +20,8 @@ pub use sync::{
 };
 pub use time::Timestamp;
 
-/// The four definitions, in the order in which they are printed.
+/// The four definitions, in the order in which they are printed. Other than from `T::crd()`, they are as they are installed.
 pub fn crds() -> Vec<k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition> {
     use kube::CustomResourceExt;
-    vec![SecretManager::crd(), Space::crd(), SpaceSecretSync::crd(), FlowApp::crd()]
+    [SecretManager::crd(), Space::crd(), SpaceSecretSync::crd(), FlowApp::crd()].map(schema::tidy).into()
 }

@@ -4,7 +4,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
-use super::Timestamp;
+use super::{Timestamp, schema};
 
 /// Where a space's secrets are kept. Exactly one kind of store.
 #[derive(CustomResource, KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -55,8 +55,8 @@ pub struct EmbeddedStore {}
 pub struct OpenBaoStore {
     /// Where the server is, for example `https://openbao.openbao.svc:8200`.
     #[schemars(length(max = 2048))]
-    #[x_kube(validation = Rule::new("isURL(self) && (url(self).getScheme() == 'https' || url(self).getScheme() == 'http')")
-        .message("must be a URL such as https://openbao.openbao.svc:8200"))]
+    #[x_kube(validation = Rule::new(r"isURL(self) && self.matches('^https?://[^/?#@\s]+(/[^?#@\s]*)?$')")
+        .message("must be a URL such as https://openbao.openbao.svc:8200, without user, query and fragment"))]
     pub address: String,
     /// The mount of the KV version 2 engine. Defaults to `secret`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -130,8 +130,8 @@ pub struct AppRoleAuth {
 pub struct HttpStore {
     /// Where the manager is.
     #[schemars(length(max = 2048))]
-    #[x_kube(validation = Rule::new("isURL(self) && url(self).getScheme() == 'https'")
-        .message("must be an https URL such as https://secrets.example.org"))]
+    #[x_kube(validation = Rule::new(r"isURL(self) && self.matches('^https://[^/?#@\s]+(/[^?#@\s]*)?$')")
+        .message("must be an https URL such as https://secrets.example.org, without user, query and fragment"))]
     pub url: String,
     /// The CA that signed the server's certificate. Defaults to the system's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -160,7 +160,8 @@ pub struct HttpAuth {
 pub struct ClientCredentials {
     /// The token endpoint.
     #[schemars(length(max = 2048))]
-    #[x_kube(validation = Rule::new("isURL(self) && url(self).getScheme() == 'https'").message("must be an https URL"))]
+    #[x_kube(validation = Rule::new(r"isURL(self) && self.matches('^https://[^/?#@\s]+(/[^#@\s]*)?$')")
+        .message("must be an https URL such as https://login.example.org/token, without user and fragment"))]
     pub token_url: String,
     /// The client's ID.
     #[schemars(length(min = 1, max = 253))]
@@ -182,9 +183,12 @@ pub struct CaBundle {
 pub struct KeyRef {
     /// The object's name.
     #[schemars(length(min = 1, max = 253))]
+    #[x_kube(validation = Rule::new(schema::OBJECT_NAME)
+        .message("must be the name of an object in the operator's namespace, such as bao-token"))]
     pub name: String,
     /// The key in its data.
     #[schemars(length(min = 1, max = 253))]
+    #[x_kube(validation = Rule::new("self.matches('^[-._a-zA-Z0-9]+$')").message("must be a key of its data, such as token"))]
     pub key: String,
 }
 
@@ -220,5 +224,6 @@ pub struct SecretManagerStatus {
     pub last_checked: Option<Timestamp>,
     /// `Ready`, and `Reconciling` or `Stalled` while they hold.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
 }

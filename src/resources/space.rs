@@ -5,7 +5,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{DeletionPolicy, Timestamp};
+use super::{DeletionPolicy, Timestamp, schema};
 
 /// The owner of a set of secrets, and the namespaces that may have them.
 #[derive(CustomResource, KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -47,8 +47,10 @@ pub struct SpaceSpec {
     #[x_kube(validation = Rule::new("self.matches('^[A-Za-z0-9]([-A-Za-z0-9._/]*[A-Za-z0-9])?$') && !self.split('/').exists(s, s == '' || s == '.' || s == '..')")
         .message("must be a path such as newsroom-dev or teams/newsroom: letters, digits, - . _ and single slashes, no . or .. segments"))]
     pub path: Option<String>,
-    /// What becomes of the managed Secrets in a namespace that leaves the space. Defaults to Retain.
+    /// What becomes of the managed Secrets in a namespace that leaves the space: `Retain` or `Delete`.
+    /// Defaults to Retain.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::choice::<DeletionPolicy>")]
     pub on_unbind: Option<DeletionPolicy>,
 }
 
@@ -57,6 +59,7 @@ pub struct SpaceSpec {
 pub struct SecretManagerRef {
     /// Its name.
     #[schemars(length(min = 1, max = 63))]
+    #[x_kube(validation = Rule::new(schema::OBJECT_NAME).message("must be the name of a SecretManager, such as central"))]
     pub name: String,
 }
 
@@ -78,6 +81,7 @@ pub struct SpaceStatus {
     pub entry: Option<EntryStatus>,
     /// `Ready`, and `Reconciling` or `Stalled` while they hold.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
 }
 

@@ -5,7 +5,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Timestamp;
+use super::{Timestamp, schema};
 use crate::{
     secret::{ChangeRecord, Format},
     store::Head,
@@ -37,10 +37,12 @@ use crate::{
 )]
 #[serde(rename_all = "camelCase")]
 pub struct SpaceSecretSyncSpec {
-    /// When to look for a new version. Defaults to Live: as soon as the store announces a change, and checked each minute.
+    /// When to look for a new version: `Live`, `1m`, `30m`, `60m`, `12h`, `24h` or `Manual` (only when asked).
+    /// Defaults to Live: as soon as the store announces a change, and checked each minute.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::choice::<AutoSync>")]
     pub auto_sync: Option<AutoSync>,
-    /// Stops every sync, also those asked for; they are done when it ends.
+    /// Stops every sync, also those asked for; they are done when it ends. Defaults to false.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub suspend: Option<bool>,
     /// Which flow apps are told. Absent: every FlowApp of the namespace.
@@ -52,8 +54,9 @@ pub struct SpaceSecretSyncSpec {
     /// The managed Secret.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target: Option<Target>,
-    /// What becomes of the managed Secret when the space's entry itself has gone. Defaults to Retain.
+    /// What becomes of the managed Secret when the space's entry itself has gone: `Retain` or `Delete`. Defaults to Retain.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::choice::<DeletionPolicy>")]
     pub on_source_gone: Option<DeletionPolicy>,
 }
 
@@ -123,6 +126,9 @@ pub enum DeletionPolicy {
 pub struct FlowApps {
     /// A label selector over the FlowApps of the namespace. Empty: all of them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::selector")]
+    #[x_kube(validation = Rule::new(schema::SELECTOR)
+        .message("each of matchExpressions needs an operator In or NotIn with values, or Exists or DoesNotExist without"))]
     pub selector: Option<LabelSelector>,
 }
 
@@ -146,11 +152,12 @@ pub struct Target {
     /// Its name. Defaults to the sync's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]
-    #[x_kube(validation = Rule::new("self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*$')")
+    #[x_kube(validation = Rule::new(schema::OBJECT_NAME)
         .message("must be the name of a Secret: lower-case letters, digits, - and ., such as secrets"))]
     pub name: Option<String>,
-    /// What becomes of it when the sync is deleted. Defaults to Delete.
+    /// What becomes of it when the sync is deleted: `Delete` or `Retain`. Defaults to Delete.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::choice::<DeletionPolicy>")]
     pub deletion_policy: Option<DeletionPolicy>,
 }
 
@@ -204,6 +211,7 @@ pub struct SpaceSecretSyncStatus {
     pub space: Option<String>,
     /// The schedule in force.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::choice::<AutoSync>")]
     pub auto_sync: Option<AutoSync>,
     /// The space's version that the managed Secret holds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -246,6 +254,7 @@ pub struct SpaceSecretSyncStatus {
     pub history: Vec<ChangeRecord>,
     /// `Ready`, `Synced`, `KeysComplete`, `Delivered`, and `Reconciling` or `Stalled` while they hold.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
 }
 
