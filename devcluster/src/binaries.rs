@@ -69,24 +69,23 @@ pub fn find(tool: Tool) -> Result<PathBuf> {
     Ok(places::bin().join(tool.file_name()))
 }
 
-/// Does `work` unless the stamp says it was done for this very `version`; two processes at once do it once.
-fn once(what: &str, version: &str, work: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
-    let bin = places::bin();
-    let stamp = bin.join(format!("{what}.version"));
+/// Does `work`, whose files go to `into` when all is done, unless the stamp says it was done for this very `version`; two processes at once do it once.
+pub(crate) fn once(into: &Path, what: &str, version: &str, work: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
+    let stamp = into.join(format!("{what}.version"));
     let done = || fs::read_to_string(&stamp).is_ok_and(|text| text == version);
     if done() {
         return Ok(());
     }
-    let _lock = lock(what)?;
+    let _lock = lock(into, what)?;
     if done() {
         return Ok(());
     }
     // What is not whole never has the final name.
-    let unfinished = bin.join(format!(".{what}"));
+    let unfinished = into.join(format!(".{what}"));
     fs::create_dir_all(&unfinished)?;
     work(&unfinished)?;
     for entry in fs::read_dir(&unfinished)?.flatten() {
-        fs::rename(entry.path(), bin.join(entry.file_name()))?;
+        fs::rename(entry.path(), into.join(entry.file_name()))?;
     }
     fs::remove_dir_all(&unfinished)?;
     fs::write(&stamp, version)?;
@@ -94,10 +93,9 @@ fn once(what: &str, version: &str, work: impl FnOnce(&Path) -> Result<()>) -> Re
 }
 
 /// Waits until no other process gets the same ready.
-fn lock(what: &str) -> Result<File> {
-    let bin = places::bin();
-    fs::create_dir_all(&bin).with_context(|| format!("cannot make {}", bin.display()))?;
-    let lock = File::create(bin.join(format!(".{what}.lock")))?;
+fn lock(folder: &Path, what: &str) -> Result<File> {
+    fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    let lock = File::create(folder.join(format!(".{what}.lock")))?;
     if lock.try_lock().is_err() {
         eprintln!("{what}: another process is getting it ready, waiting for that");
         lock.lock()?;

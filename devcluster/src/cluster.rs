@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{audit, binaries, run};
+use crate::{audit, binaries, http, run};
 
 /// A cluster that answers: where it is, and `kubectl` as its admin.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -118,6 +118,17 @@ impl Cluster {
     /// that is because its owner was killed.
     pub fn tie(&self, command: &mut Command) {
         run::mark(command, &self.run);
+    }
+
+    /// A way to ask the API server as the admin; `None` unless it says 200.
+    pub(crate) fn getter(&self) -> Result<impl Fn(&str) -> Option<String> + use<>> {
+        let ca = fs::read_to_string(self.ca_file()).context("the cluster has no CA file")?;
+        let agent = http::client(Some(&ca))?;
+        let (url, token) = (self.url.clone(), format!("Bearer {ADMIN_TOKEN}"));
+        Ok(move |path: &str| {
+            let answer = http::send(&agent, "GET", &format!("{url}{path}"), ("authorization", &token), None);
+            answer.ok().filter(|(status, _)| *status == 200).map(|(_, body)| body)
+        })
     }
 
     pub(crate) fn kubeconfig_text(&self, token: &str, namespace: &str) -> String {

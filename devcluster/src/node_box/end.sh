@@ -1,0 +1,20 @@
+# Undoes what a box leaves outside of its namespaces, which are gone: empty cgroups, and the host's network device.
+# Version 1 of cgroups has a hierarchy for each controller, version 2 has one.
+roots() { find /sys/fs/cgroup -maxdepth 2 -type d -name "$box" 2>/dev/null; }
+
+tries=0
+while [ -n "$(roots)" ] && [ $tries -lt 200 ]; do
+    left=$(find $(roots) -name cgroup.procs -exec cat {} + 2>/dev/null)
+    [ -z "$left" ] || kill -KILL $left 2>/dev/null
+    find $(roots) -depth -type d -exec rmdir {} \; 2>/dev/null
+    tries=$((tries + 1))
+    sleep 0.02
+done
+
+# The kernel drops it with the namespace of its other end, a moment later.
+tries=0
+while ip link show "${box}h" >/dev/null 2>&1 && [ $tries -lt 200 ]; do
+    [ $tries -lt 100 ] || ip link del "${box}h" 2>/dev/null
+    tries=$((tries + 1))
+    sleep 0.02
+done
