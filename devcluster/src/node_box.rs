@@ -5,7 +5,7 @@
 
 mod cgroups;
 mod config;
-mod images;
+pub mod images;
 mod network;
 mod node;
 
