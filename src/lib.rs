@@ -16,4 +16,5 @@ pub mod delivery;
 pub mod operator;
 pub mod resources;
 pub mod secret;
+pub mod space;
 pub mod store;

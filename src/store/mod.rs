@@ -5,12 +5,15 @@
 pub mod book;
 pub mod embedded;
 pub mod openbao;
+pub mod reason;
 
 use std::collections::HashMap;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
+
+pub use reason::verdict;
 
 use crate::{resources::Timestamp, secret::Snapshot};
 

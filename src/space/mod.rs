@@ -1,0 +1,3 @@
+//! Spaces and Secret Managers: who has a namespace, and whether a store can be used.
+
+pub mod binding;
