@@ -12,6 +12,7 @@ use kube::{
     Client, Config, Resource,
     api::{DeleteParams, GetParams, Patch, PatchParams, PostParams, Preconditions},
     client::{Body, ClientBuilder},
+    core::PartialObjectMeta,
 };
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value as Json;
@@ -115,6 +116,15 @@ impl Cluster {
     /// One object, or `None`.
     pub async fn get<K: Kind>(&self, namespace: Option<&str>, name: &str) -> Result<Option<K>> {
         match self.call(url::<K>(namespace).get(name, &GetParams::default())).await {
+            Ok(object) => Ok(Some(object)),
+            Err(Error::NotFound) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The metadata of one object, or `None`.
+    pub async fn get_meta<K: Kind>(&self, namespace: Option<&str>, name: &str) -> Result<Option<PartialObjectMeta<K>>> {
+        match self.call(url::<K>(namespace).get_metadata(name, &GetParams::default())).await {
             Ok(object) => Ok(Some(object)),
             Err(Error::NotFound) => Ok(None),
             Err(error) => Err(error),
