@@ -8,6 +8,7 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use rustix::io::Errno;
 use rustix::process::{Pid, Signal, kill_process};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
@@ -144,26 +145,29 @@ pub fn hold(part: &Part) -> Result<()> {
         Part::Plane => {
             let plane = ControlPlane::builder().scheduler(true).start()?;
             publish(part, ClusterState::Plane((*plane).clone()))?;
-            forever(&plane)
+            keep(part, plane);
         }
         Part::Node { node_red } => {
             let builder = if *node_red { NodeBox::builder().image(Image::NodeRed) } else { NodeBox::builder() };
             let node = builder.start()?;
             publish(part, ClusterState::Node((*node).clone()))?;
-            forever(&node)
+            keep(part, node);
         }
         Part::OpenBao { tls } => {
             let bao = OpenBao::start(OpenBaoOptions { tls: *tls, ..OpenBaoOptions::default() })?;
             publish(part, bao.address().clone())?;
-            forever(&bao)
+            keep(part, bao);
         }
     }
+    Ok(())
 }
 
-fn forever<T>(_owned: &T) -> ! {
-    loop {
-        thread::park();
+/// Until this process is ended; or until somebody removes the folder by hand, after which nobody could find us.
+fn keep<T>(part: &Part, owned: T) {
+    while state_file(part.slot()).exists() {
+        thread::sleep(Duration::from_secs(1));
     }
+    drop(owned);
 }
 
 /// Whole or not at all.
@@ -176,9 +180,12 @@ fn publish<T: Serialize>(part: &Part, owned: T) -> Result<()> {
 
 pub(super) fn stop_all() -> Result<Vec<&'static str>> {
     let owners: Vec<_> = [CLUSTER, OPENBAO].into_iter().filter_map(|slot| Some((slot, owner(slot)?))).collect();
-    for (_, pid) in &owners {
-        // It may have ended since.
-        kill_process(*pid, Signal::TERM).ok();
+    for (slot, pid) in &owners {
+        match kill_process(*pid, Signal::TERM) {
+            Err(Errno::PERM) => bail!("{slot} was brought up by another user: run this as that user, or with sudo"),
+            // It may have ended since.
+            _ => {}
+        }
     }
     for (slot, _) in &owners {
         for _ in 0..500 {
