@@ -18,6 +18,9 @@ use crate::node_box::{Image, Node, NodeBox};
 use crate::openbao::{BaoAddress, OpenBao, OpenBaoOptions};
 use crate::{places, progress};
 
+/// The word for a process that owns a part.
+pub(super) const HOLD: &str = "hold";
+
 const CLUSTER: &str = "cluster";
 const OPENBAO: &str = "openbao";
 
@@ -109,7 +112,7 @@ pub(super) fn start(program: &Path, wanted: &Part) -> Result<bool> {
     // Out of this session, so that closing the terminal does not end it.
     let mut owner = Command::new("setsid")
         .arg(program)
-        .args(["hold", &serde_json::to_string(wanted)?])
+        .args([HOLD, &serde_json::to_string(wanted)?])
         .stdin(Stdio::null())
         .stdout(out.try_clone()?)
         .stderr(out)
@@ -131,8 +134,8 @@ fn wait_for_state(slot: &str, lives: impl FnMut() -> bool) -> Result<()> {
     }
 }
 
-/// Owns a part until this process is ended. For the hidden command `hold`, and for nobody else.
-pub fn hold(part: &Part) -> Result<()> {
+/// Owns a part until this process is ended.
+pub(super) fn hold(part: &Part) -> Result<()> {
     let slot = part.slot();
     fs::create_dir_all(folder())?;
     let mut lock = File::options().create(true).truncate(false).write(true).open(lock_file(slot))?;
@@ -181,10 +184,9 @@ fn publish<T: Serialize>(part: &Part, owned: T) -> Result<()> {
 pub(super) fn stop_all() -> Result<Vec<&'static str>> {
     let owners: Vec<_> = [CLUSTER, OPENBAO].into_iter().filter_map(|slot| Some((slot, owner(slot)?))).collect();
     for (slot, pid) in &owners {
-        match kill_process(*pid, Signal::TERM) {
-            Err(Errno::PERM) => bail!("{slot} was brought up by another user: run this as that user, or with sudo"),
-            // It may have ended since.
-            _ => {}
+        // Any other error: it has ended since.
+        if kill_process(*pid, Signal::TERM) == Err(Errno::PERM) {
+            bail!("{slot} was brought up by another user: run this as that user, or with sudo");
         }
     }
     for (slot, _) in &owners {
