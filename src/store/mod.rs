@@ -13,6 +13,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+pub use reason::verdict;
+
 use crate::{resources::Timestamp, secret::Snapshot};
 
 /// What a store says of an entry without its values. *Moved* means that any field differs, also backwards.
