@@ -3,6 +3,8 @@
 #![allow(dead_code, reason = "each of the three uses a part of it")]
 
 pub mod files;
+pub mod live;
+pub mod objects;
 
 use std::{
     fs::File,
