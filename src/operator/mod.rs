@@ -51,7 +51,7 @@ const LOOK: Duration = Duration::from_secs(60);
 pub async fn run(args: OperatorArgs) -> anyhow::Result<()> {
     let config =
         Config::infer().await.context("no cluster: neither a pod's service account nor a usable KUBECONFIG")?;
-    let free = Cluster::new(config.clone(), Arc::new(|| true))?;
+    let free = Cluster::new(&config, Arc::new(|| true))?;
     let metrics = Arc::new(Metrics::default());
     let caches = Arc::new(Caches::default());
     let _served = telemetry::serve(args.metrics_listen, caches.clone(), metrics.clone()).await?;
@@ -60,7 +60,7 @@ pub async fn run(args: OperatorArgs) -> anyhow::Result<()> {
         let lead = lead.clone();
         Arc::new(move || lead.may_write())
     };
-    let cluster = Cluster::new(config, may_write.clone())?;
+    let cluster = Cluster::new(&config, may_write.clone())?;
     let mut stop = std::pin::pin!(stop_signal()?);
     let ctx = tokio::select! {
         () = &mut stop => return Ok(()),

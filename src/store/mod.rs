@@ -13,6 +13,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+pub use reason::verdict;
+
 use crate::{resources::Timestamp, secret::Snapshot};
 
 /// What a store says of an entry without its values. *Moved* means that any field differs, also backwards.
@@ -99,16 +101,6 @@ pub enum StoreError {
     Config(String),
 }
 
-impl StoreError {
-    /// Whether the store as a whole is well and only this entry is not.
-    pub fn is_of_entry(&self) -> bool {
-        matches!(
-            self,
-            Self::NotFound(_) | Self::Deleted(_) | Self::Forbidden(_) | Self::Malformed(_) | Self::TooLarge(_)
-        )
-    }
-}
-
 /// What is known of many entries after one look: each with its head, or why not.
 pub type Heads = HashMap<String, Result<Head, StoreError>>;
 
@@ -126,7 +118,7 @@ impl Store {
     pub fn is_bulk(&self) -> bool {
         match self {
             Self::Kubernetes(_) => false,
-            Self::OpenBao(store) => store.is_bulk(),
+            Self::OpenBao(store) => store.bulk(),
         }
     }
 

@@ -4,11 +4,6 @@ use std::{io::Write, process::Stdio, sync::LazyLock};
 
 use devcluster::ControlPlane;
 
-use kube::{
-    Client, Config,
-    config::{KubeConfigOptions, Kubeconfig},
-};
-
 /// What kubectl answered.
 #[derive(Debug)]
 pub struct Said {
@@ -27,7 +22,7 @@ impl Said {
 }
 
 /// Ends with the test binary, however that ends.
-fn plane() -> &'static ControlPlane {
+pub fn plane() -> &'static ControlPlane {
     static PLANE: LazyLock<ControlPlane> = LazyLock::new(|| ControlPlane::start().expect("a control plane"));
     &PLANE
 }
@@ -63,11 +58,4 @@ pub fn served(resource: &str) {
         assert!(began.elapsed().as_secs() < 30, "{}", said.err);
         std::thread::sleep(std::time::Duration::from_millis(100));
     }
-}
-
-/// A client of the cluster's admin. One for each test, since it lives on that test's runtime.
-pub async fn client() -> Client {
-    let kubeconfig = Kubeconfig::read_from(plane().kubeconfig()).expect("a kubeconfig");
-    let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.expect("a config");
-    Client::try_from(config).expect("a client")
 }
