@@ -14,14 +14,13 @@ use spacesync::resources::{Space, SpaceSecretSync, space::BindingState};
 use crate::{
     embedded::{self, entry},
     stage::{SYSTEM, objects},
-    story::expect,
+    story::{self, expect},
     world::{World, says, status, until},
 };
 
 /// A sync that names somebody else's Secret as its target.
 pub async fn foreign_secret(world: &World) -> Result<()> {
-    let story = &world.story;
-    story.chapter("4. A Secret of somebody else");
+    story::chapter("4. A Secret of somebody else");
     let secrets = world.api::<Secret>(embedded::SPACE);
     let data = BTreeMap::from([("password".to_owned(), ByteString(b"theirs".to_vec()))]);
     let mut theirs = Secret { data: Some(data), ..Secret::default() };
@@ -33,18 +32,17 @@ pub async fn foreign_secret(world: &World) -> Result<()> {
         let refused = |sync: &SpaceSecretSync| says(sync, "Ready", "False/TargetConflict");
         until(syncs.clone(), "greedy", "is refused with TargetConflict", status, refused).await
     };
-    story.step("a sync with target database is refused: TargetConflict", refused).await?;
+    story::step("a sync with target database is refused: TargetConflict", refused).await?;
     syncs.delete("greedy", &DeleteParams::default()).await?;
     let now = secrets.get("database").await?;
     expect("Secret database, of somebody else", &theirs, &now)?;
-    story.say("Secret database is as it was, to the resourceVersion");
+    story::say("Secret database is as it was, to the resourceVersion");
     Ok(())
 }
 
 /// A namespace that no space has, and a space that claims another's namespace.
 pub async fn other_spaces(world: &World) -> Result<()> {
-    let story = &world.story;
-    story.chapter("5. Another space's namespace");
+    story::chapter("5. Another space's namespace");
     let unbound = async {
         let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "elsewhere"}});
         objects::apply(&world.client, &[namespace, sync("secrets", "elsewhere", "secrets")]).await?;
@@ -58,7 +56,7 @@ pub async fn other_spaces(world: &World) -> Result<()> {
         )
         .await
     };
-    story.step("a sync in namespace elsewhere, of no space, is refused: NamespaceNotBound", unbound).await?;
+    story::step("a sync in namespace elsewhere, of no space, is refused: NamespaceNotBound", unbound).await?;
     let none = world.api::<Secret>("elsewhere").get_opt("secrets").await?;
     expect("a Secret in namespace elsewhere", &None, &none)?;
     let waits = async {
@@ -66,9 +64,9 @@ pub async fn other_spaces(world: &World) -> Result<()> {
         let spaces = Api::<Space>::all(world.client.clone());
         until(spaces, "rival", "waits for newsroom-dev", status, waits_for_newsroom).await
     };
-    story.step("space rival claims namespace newsroom-dev, and waits for newsroom-dev", waits).await?;
+    story::step("space rival claims namespace newsroom-dev, and waits for newsroom-dev", waits).await?;
     world.until_secret(embedded::SPACE, &entry("token-3")).await?;
-    story.say("namespace newsroom-dev still has its own space's secrets");
+    story::say("namespace newsroom-dev still has its own space's secrets");
     Ok(())
 }
 

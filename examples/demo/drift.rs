@@ -9,6 +9,7 @@ use spacesync::resources::{SpaceSecretSync, Trigger};
 use crate::{
     embedded::{SPACE, entry},
     pods::FlowPods,
+    story,
     world::{World, status, until, values},
 };
 
@@ -17,22 +18,21 @@ const CURRENT: &str = "token-3";
 
 /// It is put back, from the store.
 pub async fn chapter(world: &World, pods: &FlowPods) -> Result<()> {
-    let story = &world.story;
-    story.chapter("3. Drift");
+    story::chapter("3. Drift");
     let secrets = world.api::<Secret>(SPACE);
     let edited = async {
         let body = json!({"stringData": {"MY_API_TOKEN": "edited-by-hand"}});
         secrets.patch("secrets", &PatchParams::default(), &Patch::Merge(&body)).await?;
         world.until_secret(SPACE, &entry(CURRENT)).await
     };
-    let before = story.step("Secret secrets is edited by hand, and put back", edited).await?;
+    let before = story::step("Secret secrets is edited by hand, and put back", edited).await?;
     let deleted = async {
         secrets.delete("secrets", &DeleteParams::default()).await?;
         let uid = &before.metadata.uid;
         let fresh = |secret: &Secret| secret.metadata.uid != *uid && values(secret) == entry(CURRENT);
         until(secrets.clone(), "secrets", "is back", |secret| format!("{:?}", values(secret)), fresh).await
     };
-    story.step("Secret secrets is deleted, and made again", deleted).await?;
+    story::step("Secret secrets is deleted, and made again", deleted).await?;
     let twice = |sync: &SpaceSecretSync| {
         let history = sync.status.iter().flat_map(|s| &s.history);
         history.filter(|record| record.trigger == Trigger::Drift).count() == 2

@@ -12,7 +12,7 @@ use spacesync::resources::{Space, SpaceSecretSync, space::BindingState};
 use crate::{
     pods::FlowPods,
     stage::objects,
-    story::expect,
+    story::{self, expect},
     world::{World, says, status, until},
 };
 
@@ -28,20 +28,19 @@ const PAUSE: Duration = Duration::from_millis(1200);
 
 /// From nothing to a value that changes in three pods.
 pub async fn chapter(world: &World) -> Result<FlowPods> {
-    let story = &world.story;
-    story.chapter("1. A space in the embedded store: deploy/samples");
+    story::chapter("1. A space in the embedded store: deploy/samples");
     let bound = async {
         let objects = world.samples.of(&["Namespace", "Secret", "SecretManager", "Space"]);
         objects::apply(&world.client, &objects).await?;
         until(Api::<Space>::all(world.client.clone()), SPACE, "has its namespace", status, |space| has(space, SPACE))
             .await
     };
-    story.step("space newsroom-dev is created, and has namespace newsroom-dev", bound).await?;
+    story::step("space newsroom-dev is created, and has namespace newsroom-dev", bound).await?;
     let first = async {
         objects::apply(&world.client, &world.samples.of(&["SpaceSecretSync"])).await?;
         world.until_secret(SPACE, &entry("change-me")).await
     };
-    story.step("first sync: Secret secrets holds MY_API_TOKEN and SMTP", first).await?;
+    story::step("first sync: Secret secrets holds MY_API_TOKEN and SMTP", first).await?;
     let sync = until_synced(world, SPACE).await?;
     expect("the version of the first sync", &Some(1), &sync.status.and_then(|s| s.version))?;
     let pods = FlowPods::start(world, SPACE).await?;
@@ -65,7 +64,7 @@ async fn change(world: &World, pods: &FlowPods, token: &str) -> Result<()> {
         let began = Instant::now();
         change.await?;
         world.until_secret(SPACE, &entry(token)).await?;
-        world.story.seen(&format!("{what}: Secret secrets holds it"), began.elapsed());
+        story::seen(&format!("{what}: Secret secrets holds it"), began.elapsed());
     }
     Ok(())
 }

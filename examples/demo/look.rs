@@ -5,14 +5,14 @@ use spacesync::{resources::SpaceSecretSync, secret::ChangeRecord};
 
 use crate::{
     embedded,
-    story::expect,
+    story::{self, expect},
     vault,
     world::{World, status, until},
 };
 
 /// kubectl, and the history of a sync.
 pub async fn chapter(world: &World) -> Result<()> {
-    world.story.chapter("6. What you can see");
+    story::chapter("6. What you can see");
     for args in ["get secretmanagers", "get spaces", "get sss -A", "get flowapps -A"] {
         let words: Vec<&str> = args.split(' ').collect();
         println!("  $ kubectl {args}");

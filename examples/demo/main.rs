@@ -20,7 +20,6 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::Parser;
 
-use story::Story;
 use world::World;
 
 /// Brings up a cluster, a vault and flow apps on this machine, and shows a secret arrive in running pods, live.
@@ -52,8 +51,8 @@ fn main() -> ExitCode {
 
 #[tokio::main]
 async fn tell(args: &Args) -> Result<()> {
-    let story = Story::begin();
-    let world = World::raise(story, args).await?;
+    println!("Spacesync: a space's secrets reach running pods, live");
+    let world = World::raise(args).await?;
     let told = chapters(&world).await;
     if told.is_err() {
         eprintln!("\nThe operator's last words, of {}:\n{}", world.operator.log.display(), world.operator.last_words());

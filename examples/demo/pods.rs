@@ -12,7 +12,7 @@ use spacesync::resources::FlowApp;
 
 use crate::{
     stage::{files, objects},
-    story::expect,
+    story::{self, expect},
     world::{World, says, status, until},
 };
 
@@ -52,7 +52,7 @@ impl FlowPods {
             until(world.api::<Deployment>(namespace), "ingest", "is rolled out", status, complete).await?;
             all_running(world.api(namespace)).await
         };
-        let pods = world.story.step("flow app ingest: the volume is injected, three pods run", rolled_out).await?;
+        let pods = story::step("flow app ingest: the volume is injected, three pods run", rolled_out).await?;
         Ok(Self { namespace: namespace.to_owned(), pods })
     }
 
@@ -75,7 +75,7 @@ impl FlowPods {
             }
             Ok(())
         };
-        world.story.step(&format!("kubectl exec … cat {MOUNT}/{key}: {expected}, in each pod"), looking).await
+        story::step(&format!("kubectl exec … cat {MOUNT}/{key}: {expected}, in each pod"), looking).await
     }
 
     /// Makes a change and tells when each pod had it.
@@ -97,7 +97,7 @@ impl FlowPods {
         arrivals.sort();
         let each: Vec<String> = arrivals.iter().map(|took| took.as_millis().to_string()).collect();
         let last = arrivals.last().copied().unwrap_or_default();
-        world.story.seen(&format!("{what}: the file in each pod after {} ms", each.join(", ")), last);
+        story::seen(&format!("{what}: the file in each pod after {} ms", each.join(", ")), last);
         Ok(())
     }
 
@@ -108,7 +108,7 @@ impl FlowPods {
         }
         let now = seen(world.api(&self.namespace)).await?;
         expect(&format!("pods of {} (name, UID, restarts)", self.namespace), &self.pods, &now)?;
-        world.story.say(&format!("{}: the same three pods as before, no restart", self.namespace));
+        story::say(&format!("{}: the same three pods as before, no restart", self.namespace));
         Ok(())
     }
 }

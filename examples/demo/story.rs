@@ -13,47 +13,30 @@ use anyhow::{Result, bail};
 const WIDTH: usize = 88;
 const FIRST_WORD: Duration = Duration::from_secs(3);
 
-/// The one who tells.
-pub struct Story {
-    began: Instant,
+/// A heading.
+pub fn chapter(title: &str) {
+    println!("\n{title}");
 }
 
-impl Story {
-    /// Once upon a time.
-    pub fn begin() -> Self {
-        println!("Spacesync: a space's secrets reach running pods, live");
-        Self { began: Instant::now() }
-    }
+/// Does a step and says how long it took.
+pub async fn step<T>(what: &str, work: impl Future<Output = Result<T>>) -> Result<T> {
+    let _patience = Patience::with(what);
+    let began = Instant::now();
+    // Boxed, because steps hold steps.
+    let done = Box::pin(work).await?;
+    seen(what, began.elapsed());
+    Ok(done)
+}
 
-    /// A heading.
-    pub fn chapter(&self, title: &str) {
-        println!("\n{title}");
-    }
+/// A step whose time was taken elsewhere.
+pub fn seen(what: &str, took: Duration) {
+    println!("  {what:<WIDTH$} {:>8.0} ms", took.as_secs_f64() * 1000.0);
+    let _ = std::io::stdout().flush();
+}
 
-    /// Does a step and says how long it took.
-    pub async fn step<T>(&self, what: &str, work: impl Future<Output = Result<T>>) -> Result<T> {
-        let _patience = Patience::with(what);
-        let began = Instant::now();
-        let done = work.await?;
-        self.seen(what, began.elapsed());
-        Ok(done)
-    }
-
-    /// A step whose time was taken elsewhere.
-    pub fn seen(&self, what: &str, took: Duration) {
-        println!("  {what:<WIDTH$} {:>8.0} ms", took.as_secs_f64() * 1000.0);
-        let _ = std::io::stdout().flush();
-    }
-
-    /// A line without a time.
-    pub fn say(&self, what: &str) {
-        println!("  {what}");
-    }
-
-    /// How long it is told already.
-    pub fn so_far(&self) -> Duration {
-        self.began.elapsed()
-    }
+/// A line without a time.
+pub fn say(what: &str) {
+    println!("  {what}");
 }
 
 /// Says every few seconds what is waited for, until it is dropped.

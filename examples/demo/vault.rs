@@ -11,7 +11,7 @@ use crate::{
     embedded::{has, until_synced},
     pods::FlowPods,
     stage::{SYSTEM, objects},
-    story::expect,
+    story::{self, expect},
     world::{World, status, until},
 };
 
@@ -27,15 +27,14 @@ path "secret/detailed-metadata/spaces/*" { capabilities = ["list"] }
 
 /// From a token of the vault to a value that changes in three more pods.
 pub async fn chapter(world: &World) -> Result<FlowPods> {
-    let story = &world.story;
-    story.chapter("2. A space in OpenBao, which the operator may only read");
+    story::chapter("2. A space in OpenBao, which the operator may only read");
     world.bao.put(&format!("spaces/{SPACE}"), json!({"MY_API_TOKEN": "from-the-vault"}))?;
     let credentials = async {
         let token = world.bao.token_with_policy(POLICY)?;
         let ca = world.bao.ca_pem().context("the vault has no CA")?;
         objects::apply(&world.client, &credentials(&token, ca)).await
     };
-    story.step("a token that may read spaces/*, and the vault's CA, are given to the operator", credentials).await?;
+    story::step("a token that may read spaces/*, and the vault's CA, are given to the operator", credentials).await?;
     let first = async {
         objects::apply(&world.client, &space()).await?;
         objects::apply(&world.client, &world.samples.of_in(&["SpaceSecretSync"], SPACE)).await?;
@@ -43,7 +42,7 @@ pub async fn chapter(world: &World) -> Result<FlowPods> {
         until(spaces, SPACE, "has its namespace", status, |space| has(space, SPACE)).await?;
         world.until_secret(SPACE, &entry("from-the-vault")).await
     };
-    story.step("space newsroom-prod is created, and its first sync done", first).await?;
+    story::step("space newsroom-prod is created, and its first sync done", first).await?;
     let sync = until_synced(world, SPACE).await?;
     expect("the version of the first sync", &Some(1), &sync.status.and_then(|s| s.version))?;
     let pods = FlowPods::start(world, SPACE).await?;
@@ -71,7 +70,7 @@ async fn change(world: &World, pods: &FlowPods, token: &str) -> Result<()> {
         let began = Instant::now();
         change.await?;
         world.until_secret(SPACE, &entry(token)).await?;
-        world.story.seen(&format!("{what}: Secret secrets holds it"), began.elapsed());
+        story::seen(&format!("{what}: Secret secrets holds it"), began.elapsed());
     }
     let handled = |sync: &SpaceSecretSync| {
         sync.status.as_ref().is_some_and(|s| s.last_handled_sync_request.as_deref() == Some("manual/demo"))

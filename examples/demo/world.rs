@@ -7,7 +7,7 @@ use std::{
     net::{IpAddr, Ipv4Addr},
     os::unix::fs::MetadataExt,
     path::PathBuf,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result, bail};
@@ -30,7 +30,7 @@ use crate::{
     Args,
     samples::Samples,
     stage::{self, Operator, SYSTEM},
-    story::{Patience, Story},
+    story::{self, Patience},
 };
 
 /// How long anything may take that comes by itself.
@@ -38,7 +38,7 @@ const LIMIT: Duration = Duration::from_secs(20);
 
 /// Everything that the chapters work with.
 pub struct World {
-    pub story: Story,
+    began: Instant,
     pub cluster: Cluster,
     /// Where there are pods.
     pub node: Option<Node>,
@@ -50,36 +50,36 @@ pub struct World {
 
 impl World {
     /// Brings everything up.
-    pub async fn raise(story: Story, args: &Args) -> Result<Self> {
+    pub async fn raise(args: &Args) -> Result<Self> {
+        let began = Instant::now();
         let root = fs::metadata("/proc/self")?.uid() == 0;
         let pods = root && !args.no_pods;
-        story.chapter("The stage");
+        story::chapter("The stage");
         if !root {
-            story.say("Not root: there will be no node, so no pods. You see everything up to the managed Secret.");
+            story::say("Not root: there will be no node, so no pods. You see everything up to the managed Secret.");
         }
         let binary = operator_binary()?;
         prepare(pods, args.node_red)?;
         if !up::down()?.is_empty() {
-            story.say("What an earlier run had left is ended.");
+            story::say("What an earlier run had left is ended.");
         }
         let program = std::env::current_exe().context("where is this program?")?;
         let cluster = if pods { Part::Node { node_red: args.node_red } } else { Part::Plane };
         let vault = Part::OpenBao { tls: true };
         for (what, part) in [(cluster.describe(), &cluster), ("OpenBao with TLS", &vault)] {
-            story.step(&format!("{what} is up"), async { up::up(&program, part) }).await?;
+            story::step(&format!("{what} is up"), async { up::up(&program, part) }).await?;
         }
         let up = devcluster::attach().context("what came up went down at once")?;
         let cluster = up.cluster.context("there is no cluster")?;
         let bao = up.openbao.context("there is no vault")?;
-        story
-            .step("custom resources, role and policies of deploy/ are applied", async { stage::install(&cluster) })
+        story::step("custom resources, role and policies of deploy/ are applied", async { stage::install(&cluster) })
             .await?;
         let host = up.node.as_ref().map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), Node::host_address);
         let start = async { Operator::start(&cluster, &binary, host, "info,spacesync=debug") };
-        let operator = story.step("the operator is ready, a process under its own role", start).await?;
+        let operator = story::step("the operator is ready, a process under its own role", start).await?;
         let samples = Samples::read(&cluster, args.node_red, bao.url())?;
         let client = stage::client(&cluster).await?;
-        Ok(Self { story, cluster, node: up.node, bao, client, operator, samples })
+        Ok(Self { began, cluster, node: up.node, bao, client, operator, samples })
     }
 
     /// Objects of a namespace.
@@ -105,7 +105,7 @@ impl World {
     /// What to try now.
     pub fn next(&self) {
         let dir = binaries::folder();
-        println!("\nAll of it came true in {:.1} s, and it stays up. Next:\n", self.story.so_far().as_secs_f64());
+        println!("\nAll of it came true in {:.1} s, and it stays up. Next:\n", self.began.elapsed().as_secs_f64());
         println!("  export KUBECONFIG={} PATH={}:$PATH", self.cluster.kubeconfig().display(), dir.display());
         println!("  kubectl get spacesync -A                           # every sync and flow app");
         println!("  kubectl edit secret space-newsroom-dev -n {SYSTEM}   # an entry of the embedded store");
@@ -157,7 +157,7 @@ where
     K: Resource + Clone + Debug + DeserializeOwned + Send + 'static,
 {
     let waiting = await_condition(api.clone(), name, |object: Option<&K>| object.is_some_and(&holds));
-    if let Ok(Ok(Some(object))) = tokio::time::timeout(LIMIT, waiting).await {
+    if let Ok(Ok(Some(object))) = tokio::time::timeout(LIMIT, Box::pin(waiting)).await {
         return Ok(object);
     }
     let seen = api.get_opt(name).await?.map_or_else(|| "nothing of that name".to_owned(), |object| show(&object));

@@ -29,7 +29,7 @@ use super::{SYSTEM, files, objects::apply};
 const FLOOR: &str = "floor";
 const OURS: &str = "flows";
 const KEY: &str = "TOKEN";
-const UP_LIMIT: Duration = Duration::from_secs(60);
+const UP_LIMIT: Duration = Duration::from_mins(1);
 /// Generous: a round that is late is to be told by its time, and not to end the run.
 const ROUND_LIMIT: Duration = Duration::from_secs(5);
 /// The kubelet refreshes a pod at once only once a second.

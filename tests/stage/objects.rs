@@ -19,7 +19,9 @@ pub async fn apply(client: &Client, objects: &[Json]) -> Result<()> {
             None => Api::all_with(client.clone(), &resource),
         };
         let params = PatchParams::apply("stage").force();
-        api.patch(&name, &params, &Patch::Apply(&object)).await.with_context(|| format!("{} {name}", types.kind))?;
+        Box::pin(api.patch(&name, &params, &Patch::Apply(&object)))
+            .await
+            .with_context(|| format!("{} {name}", types.kind))?;
     }
     Ok(())
 }
