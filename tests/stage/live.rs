@@ -32,8 +32,10 @@ const KEY: &str = "TOKEN";
 const UP_LIMIT: Duration = Duration::from_mins(1);
 /// Generous: a round that is late is to be told by its time, and not to end the run.
 const ROUND_LIMIT: Duration = Duration::from_secs(5);
-/// The kubelet refreshes a pod at once only once a second.
-const PAUSE: Duration = Duration::from_millis(1300);
+/// The kubelet refreshes a pod at once only once a second. Two of these lie between the rounds of a set of pods.
+const PAUSE: Duration = Duration::from_millis(700);
+/// The kubelet's loops turn ten times a second.
+const TURN: f64 = 0.1;
 
 /// Two flow apps of three pods each, one with the operator and one without.
 pub struct Live {
@@ -81,14 +83,15 @@ impl Live {
         // The first makes the connections.
         for round in 0..=count {
             let (value, first) = (format!("value-{round}"), round == 0);
+            tokio::time::sleep(pause(2 * round)).await;
             let floor = self.round(&self.floor, &value, self.by_hand(&value)).await?;
+            tokio::time::sleep(pause(2 * round + 1)).await;
             let ours = self.round(&self.ours, &value, self.by_operator(&value)).await?;
             self.acknowledge().await?;
             if !first {
                 rounds.floor.push(floor);
                 rounds.ours.push(ours);
             }
-            tokio::time::sleep(PAUSE).await;
         }
         Ok(rounds)
     }
@@ -154,6 +157,14 @@ impl Live {
     fn files(&self, pods: &[PodRef]) -> Vec<PathBuf> {
         pods.iter().map(|pod| self.node.pod_volume_dir(&pod.uid, names::VOLUME).join(KEY)).collect()
     }
+}
+
+/// Spread evenly over the turns of the kubelet's loops: else a round that begins when the one before has just ended would
+/// always meet them at the same place.
+fn pause(number: usize) -> Duration {
+    const GOLDEN: f64 = 0.618_033_988;
+    let number = u32::try_from(number).map_or(0.0, f64::from);
+    PAUSE + Duration::from_secs_f64((number * GOLDEN).fract() * TURN)
 }
 
 /// The middle one, and the last.
