@@ -16,4 +16,6 @@ pub mod delivery;
 pub mod operator;
 pub mod resources;
 pub mod secret;
+pub mod space;
 pub mod store;
+pub mod sync;

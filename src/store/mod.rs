@@ -5,12 +5,15 @@
 pub mod book;
 pub mod embedded;
 pub mod openbao;
+pub mod reason;
 
 use std::collections::HashMap;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
+
+pub use reason::verdict;
 
 use crate::{resources::Timestamp, secret::Snapshot};
 
@@ -111,6 +114,14 @@ pub enum Store {
 }
 
 impl Store {
+    /// Whether one request tells the heads of many.
+    pub fn is_bulk(&self) -> bool {
+        match self {
+            Self::Kubernetes(_) => false,
+            Self::OpenBao(store) => store.is_bulk(),
+        }
+    }
+
     /// The head of one entry.
     pub async fn head(&self, path: &str) -> Result<Head, StoreError> {
         match self {
