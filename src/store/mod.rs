@@ -118,7 +118,7 @@ impl Store {
     pub fn is_bulk(&self) -> bool {
         match self {
             Self::Kubernetes(_) => false,
-            Self::OpenBao(store) => store.is_bulk(),
+            Self::OpenBao(store) => store.bulk(),
         }
     }
 

@@ -115,6 +115,7 @@ async fn keys_that_cannot_be_delivered_are_refused_by_name_and_the_others_arrive
         assert!(text.contains(part), "{part} in {text}");
     }
     assert_eq!(condition(&sync, "Ready"), "True/Synced");
+    remove_entry(&tenant).await;
     tenant.entry(&[("GOOD", "yes")]).await;
     tenant.until_condition("KeysComplete", "True/KeysComplete").await;
 }
