@@ -42,7 +42,12 @@ where
     match tokio::time::timeout(PATIENCE, waiting).await {
         Ok(Ok(Some(object))) => object,
         Ok(other) => panic!("waiting for {name} until {what}: {other:?}"),
-        Err(_) => panic!("{name} did not come to: {what}; it is {:#?}", api.get_opt(name).await),
+        Err(_) => {
+            let log = crate::world::World::shared_log();
+            let log: Vec<_> = log.lines().rev().take(40).collect();
+            let log = log.into_iter().rev().collect::<Vec<_>>().join("\n");
+            panic!("{name} did not come to: {what}; it is {:#?}\n{log}", api.get_opt(name).await)
+        }
     }
 }
 

@@ -81,6 +81,12 @@ impl Drop for Operator {
     }
 }
 
+static SHARED: LazyLock<(World, Operator)> = LazyLock::new(|| {
+    let world = World::start(AuditLevel::Metadata);
+    let operator = world.operator(&[]);
+    (world, operator)
+});
+
 /// A control plane on which the operator can run.
 pub struct World {
     /// The control plane.
@@ -92,12 +98,12 @@ pub struct World {
 impl World {
     /// The world that all tests share, with one operator.
     pub fn shared() -> &'static Self {
-        static SHARED: LazyLock<(World, Operator)> = LazyLock::new(|| {
-            let world = World::start(AuditLevel::Metadata);
-            let operator = world.operator(&[]);
-            (world, operator)
-        });
         &SHARED.0
+    }
+
+    /// What the operator of the shared world has logged, for whoever wonders why a test failed.
+    pub fn shared_log() -> String {
+        SHARED.1.log()
     }
 
     /// A world of its own, without an operator.
