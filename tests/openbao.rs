@@ -521,7 +521,7 @@ async fn tls_is_trusted_with_the_right_ca_only() {
     match OpenBao::new(&Settings { ca_pem: None, ..right.clone() }) {
         Ok(client) => assert_eq!(client.head("a").await, Err(untrusted)),
         Err(error) => {
-            assert_eq!(error, StoreError::Config("the system has no trusted certificates; set caBundle".into()))
+            assert_eq!(error, StoreError::Config("the system has no trusted certificates; set caBundle".into()));
         }
     }
     let plain = right.address.replace("https://", "http://");
@@ -535,10 +535,10 @@ async fn tls_is_trusted_with_the_right_ca_only() {
 async fn reads_under_writes_never_mix_two_versions() {
     let folder = Arc::new(Folder::new());
     folder.put("a", json!({"N": 1}));
-    let writer = Arc::clone(&folder);
+    let shared = Arc::clone(&folder);
     let writes = thread::spawn(move || {
         for n in 2..=300 {
-            assert_eq!(writer.put("a", json!({"N": n})), n);
+            assert_eq!(shared.put("a", json!({"N": n})), n);
         }
     });
     let client = folder.client();
