@@ -18,3 +18,4 @@ pub mod resources;
 pub mod secret;
 pub mod space;
 pub mod store;
+pub mod sync;

@@ -7,7 +7,7 @@ use spacesync::cli::{self, Cli, Command, Page};
 
 fn main() -> anyhow::Result<()> {
     match Cli::parse().command {
-        Command::Operator(_) => anyhow::bail!("the operator is not wired in yet"),
+        Command::Operator(args) => run(args),
         Command::Crds(args) => match args.write {
             Some(folder) => cli::crds::write(&folder),
             None => print(&cli::crds::stream()?),
@@ -19,6 +19,12 @@ fn main() -> anyhow::Result<()> {
         }
         Command::Docs { page: Page::Reasons } => print(&cli::reasons::page()),
     }
+}
+
+fn run(args: cli::OperatorArgs) -> anyhow::Result<()> {
+    // One provider for every TLS connection; the API server's client and the stores' must not differ.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(spacesync::operator::run(args))
 }
 
 /// To a reader that may go early: `spacesync crds | head` is no failure.

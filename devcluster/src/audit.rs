@@ -18,9 +18,10 @@ pub enum AuditLevel {
 
 impl AuditLevel {
     /// The policy file. The stage `RequestReceived` is left out, so a request is one entry (a watch is two: its start and
-    /// its end).
+    /// its end). Nobody's probes are in it.
     pub(crate) fn policy(self) -> String {
-        let rules = [json!({"level": format!("{self:?}")})];
+        let probes = json!({"level": "None", "nonResourceURLs": ["/healthz*", "/livez*", "/readyz*"]});
+        let rules = [probes, json!({"level": format!("{self:?}")})];
         json!({"apiVersion": "audit.k8s.io/v1", "kind": "Policy", "omitStages": ["RequestReceived"], "rules": rules})
             .to_string()
     }

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-pub(crate) use debian::ensure_container_runtime;
+pub use debian::ensure_container_runtime;
 
 use crate::places;
 
@@ -67,6 +67,11 @@ pub fn find(tool: Tool) -> Result<PathBuf> {
         _ => kubernetes::ensure()?,
     }
     Ok(places::bin().join(tool.file_name()))
+}
+
+/// Where binaries are kept that were built or fetched.
+pub fn folder() -> PathBuf {
+    places::bin()
 }
 
 /// Does `work`, whose files go to `into` when all is done, unless the stamp says it was done for this very `version`; two processes at once do it once.

@@ -93,6 +93,7 @@ impl Cluster {
     /// `kubectl` as a command, set up for this cluster's admin.
     pub fn kubectl_command(&self) -> Result<Command> {
         let mut command = Command::new(binaries::find(binaries::Tool::Kubectl)?);
+        run::without_proxy(&mut command);
         command
             .arg("--kubeconfig")
             .arg(self.kubeconfig())

@@ -71,14 +71,12 @@ impl ControlPlaneBuilder {
     fn try_start(&self) -> Result<ControlPlane> {
         let binaries = Binaries::find()?;
         let run = Run::start("plane")?;
-        let ports: Vec<Port> = (0..5).map(|_| Port::claim()).collect::<Result<_>>()?;
+        let ports: Vec<Port> = (0..3).map(|_| Port::claim()).collect::<Result<_>>()?;
         let at = Addresses {
             api_server: [127, 0, 0, 1].into(),
             api_server_port: ports[0].number(),
             etcd_client: ports[1].number(),
             etcd_peer: ports[2].number(),
-            controller_manager: ports[3].number(),
-            scheduler: ports[4].number(),
         };
         plane::write_files(run.dir(), &at, self.audit, "")?;
         let cluster = Cluster::new(run.id(), run.dir(), at.url())?;
@@ -100,11 +98,11 @@ impl ControlPlaneBuilder {
         };
         started.wait_for_api_server()?;
         if self.controller_manager {
-            let args = plane::controller_manager(started.run.dir(), &at);
+            let args = plane::controller_manager(started.run.dir());
             started.start_client("kube-controller-manager", &binaries.controller_manager, &args)?;
         }
         if self.scheduler {
-            let args = plane::scheduler(started.run.dir(), &at);
+            let args = plane::scheduler(started.run.dir());
             started.start_client("kube-scheduler", &binaries.scheduler, &args)?;
         }
         if self.controller_manager {

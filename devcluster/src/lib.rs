@@ -26,9 +26,11 @@ mod places;
 mod plane;
 mod progress;
 mod run;
+pub mod up;
 
 pub use audit::AuditLevel;
 pub use cluster::Cluster;
 pub use control_plane::{ControlPlane, ControlPlaneBuilder};
-pub use node_box::{Image, NODE, Node, NodeBox, NodeBoxBuilder};
+pub use node_box::{Image, NODE, Node, NodeBox, NodeBoxBuilder, images};
 pub use openbao::{BaoClient, OpenBao, OpenBaoOptions, Storage};
+pub use up::{Up, attach};

@@ -5,7 +5,7 @@
 
 mod cgroups;
 mod config;
-mod images;
+pub mod images;
 mod network;
 mod node;
 
@@ -97,14 +97,7 @@ impl NodeBoxBuilder {
 
 /// Everything in the box has its own network namespace, so its ports collide with nobody's.
 fn addresses(network: &Network) -> Addresses {
-    Addresses {
-        api_server: network.node(),
-        api_server_port: 6443,
-        etcd_client: 2379,
-        etcd_peer: 2380,
-        controller_manager: 10257,
-        scheduler: 10259,
-    }
+    Addresses { api_server: network.node(), api_server_port: 6443, etcd_client: 2379, etcd_peer: 2380 }
 }
 
 /// A shell that enters the cgroup and becomes the parent of the box.

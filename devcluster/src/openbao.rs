@@ -3,5 +3,6 @@
 mod client;
 mod server;
 
+pub(crate) use client::BaoAddress;
 pub use client::BaoClient;
 pub use server::{OpenBao, OpenBaoOptions, Storage};

@@ -20,8 +20,6 @@ pub(crate) struct Addresses {
     pub(crate) api_server_port: u16,
     pub(crate) etcd_client: u16,
     pub(crate) etcd_peer: u16,
-    pub(crate) controller_manager: u16,
-    pub(crate) scheduler: u16,
 }
 
 impl Addresses {
@@ -82,9 +80,9 @@ pub(crate) fn api_server(dir: &Path, at: &Addresses) -> Vec<String> {
     ])
 }
 
-pub(crate) fn controller_manager(dir: &Path, at: &Addresses) -> Vec<String> {
+pub(crate) fn controller_manager(dir: &Path) -> Vec<String> {
     let file = |name: &str| dir.join(name).display().to_string();
-    let mut args = client_flags(&file("kubeconfig"), at.controller_manager);
+    let mut args = client_flags(&file("kubeconfig"));
     args.extend(flags(&[
         ("service-account-private-key-file", &file("service-accounts.key")),
         ("root-ca-file", &file("ca.crt")),
@@ -93,24 +91,21 @@ pub(crate) fn controller_manager(dir: &Path, at: &Addresses) -> Vec<String> {
         ("node-monitor-period", "1s"),
         ("kube-api-qps", "500"),
         ("kube-api-burst", "1000"),
-        ("cert-dir", "controller-manager"),
     ]));
     args
 }
 
-pub(crate) fn scheduler(dir: &Path, at: &Addresses) -> Vec<String> {
-    let mut args = client_flags(&dir.join("kubeconfig").display().to_string(), at.scheduler);
-    args.extend(flags(&[("cert-dir", "scheduler")]));
-    args
+pub(crate) fn scheduler(dir: &Path) -> Vec<String> {
+    client_flags(&dir.join("kubeconfig").display().to_string())
 }
 
-fn client_flags(kubeconfig: &str, port: u16) -> Vec<String> {
+fn client_flags(kubeconfig: &str) -> Vec<String> {
     flags(&[
         ("kubeconfig", kubeconfig),
         ("authentication-kubeconfig", kubeconfig),
         ("authorization-kubeconfig", kubeconfig),
-        ("bind-address", "127.0.0.1"),
-        ("secure-port", &port.to_string()),
+        // Nobody asks them anything, and a key for a server costs them a second of their start.
+        ("secure-port", "0"),
         ("leader-elect", "false"),
     ])
 }

@@ -78,7 +78,7 @@ pub(crate) fn mark(command: &mut Command, id: &str) {
 
 fn keeper(id: &str, dir: &Path) -> Command {
     let mut command = Command::new("setsid");
-    // A group of its own first, else `setsid` would have to fork, and its child could not be waited for.
+    // In a session of its own: neither Ctrl-C nor a closed terminal reaches it.
     command.args(["sh", "-c", KEEPER, "keeper"]).arg(dir).arg(format!("{MARK}={id}"));
     command.env_remove(MARK).current_dir("/").stdout(Stdio::null()).stderr(Stdio::null());
     command
@@ -104,10 +104,18 @@ fn older_than_a_minute(dir: &Path) -> bool {
     age.is_some_and(|age| age > Duration::from_mins(1))
 }
 
+/// All servers are on this machine, and whatever proxy the environment names cannot reach them.
+pub(crate) fn without_proxy(command: &mut Command) {
+    for name in ["http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"] {
+        command.env_remove(name);
+    }
+}
+
 /// A command in a process group of its own, so that Ctrl-C in the owner's terminal leaves the order of ending to us.
 pub(crate) fn detached(program: &Path, id: &str) -> Command {
     let mut command = Command::new(program);
     mark(&mut command, id);
+    without_proxy(&mut command);
     command.process_group(0).stdin(Stdio::null());
     command
 }

@@ -1,7 +1,6 @@
 //! A node in a box from end to end. Without root there is nothing to test, and the tests say so.
 
 use std::fs;
-use std::path::Path;
 use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};

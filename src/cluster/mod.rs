@@ -2,6 +2,7 @@
 //! what is watched, and queues of what is to be looked at.
 
 pub mod cache;
+mod connection;
 pub mod queue;
 pub mod secrets;
 
@@ -11,7 +12,8 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::{
     Client, Config, Resource,
     api::{DeleteParams, GetParams, Patch, PatchParams, PostParams, Preconditions},
-    client::{Body, ClientBuilder},
+    client::Body,
+    core::PartialObjectMeta,
 };
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value as Json;
@@ -96,7 +98,7 @@ pub struct Cluster {
 impl Cluster {
     /// A client that refuses every write while `may_write` says no. In the client itself, so that no code path can
     /// forget to ask, and checked when the request leaves, so that a process that slept through its lease writes nothing.
-    pub fn new(config: Config, may_write: MayWrite) -> anyhow::Result<Self> {
+    pub fn new(config: &Config, may_write: MayWrite) -> anyhow::Result<Self> {
         let guard = tower::filter::FilterLayer::new(move |request: http::Request<Body>| {
             if request.method() == http::Method::GET || may_write() {
                 Ok(request)
@@ -104,7 +106,7 @@ impl Cluster {
                 Err::<_, BoxError>(Box::new(NotLeader))
             }
         });
-        Ok(Self { client: ClientBuilder::try_from(config)?.with_layer(&guard).build() })
+        Ok(Self { client: connection::client(config, &guard)? })
     }
 
     /// The client itself, for watches and Events.
@@ -115,6 +117,15 @@ impl Cluster {
     /// One object, or `None`.
     pub async fn get<K: Kind>(&self, namespace: Option<&str>, name: &str) -> Result<Option<K>> {
         match self.call(url::<K>(namespace).get(name, &GetParams::default())).await {
+            Ok(object) => Ok(Some(object)),
+            Err(Error::NotFound) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The metadata of one object, or `None`.
+    pub async fn get_meta<K: Kind>(&self, namespace: Option<&str>, name: &str) -> Result<Option<PartialObjectMeta<K>>> {
+        match self.call(url::<K>(namespace).get_metadata(name, &GetParams::default())).await {
             Ok(object) => Ok(Some(object)),
             Err(Error::NotFound) => Ok(None),
             Err(error) => Err(error),

@@ -33,6 +33,8 @@ pub struct SecretMeta {
     pub uid: String,
     /// Its resourceVersion.
     pub resource_version: String,
+    /// When it was made.
+    pub created: Option<jiff::Timestamp>,
     /// The sync that it is labelled with. This is what makes it ours.
     pub sync: Option<String>,
     /// The space that its content is from.
@@ -56,6 +58,7 @@ impl SecretMeta {
             name: meta.name.clone().unwrap_or_default(),
             uid: meta.uid.clone().unwrap_or_default(),
             resource_version: meta.resource_version.clone().unwrap_or_default(),
+            created: meta.creation_timestamp.as_ref().map(|Time(at)| *at),
             sync: label(SYNC),
             space: label(SPACE),
             revision: annotation(REVISION),

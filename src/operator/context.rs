@@ -5,12 +5,21 @@ use std::{
     sync::{Arc, RwLock},
 };
 
-use super::{caches::Caches, events::Events, metrics::Metrics};
+use tokio::sync::watch;
+
+use super::{
+    caches::Caches,
+    events::Events,
+    metrics::{Metrics, StoreLabels, WriteLabels},
+};
 use crate::{
     cluster::{Cluster, cache::Key, queue::Queue},
-    resources::{Reason, Space, condition::Verdict},
+    delivery::delivery_of,
+    resources::{Reason, Space, SpaceSecretSync, Timestamp, condition::Verdict},
     secret::FingerprintKey,
-    store::{Store, book::Book},
+    space::reach::Reach,
+    store::{Store, StoreError, book::Book},
+    sync::status::Delivery,
 };
 
 /// How this operator was told to run.
@@ -64,24 +73,45 @@ impl Claims {
 }
 
 /// The stores as their `SecretManagers` describe them; an error is one of the configuration.
-#[derive(Debug, Default)]
-pub struct Stores(RwLock<BTreeMap<String, Result<Store, Verdict>>>);
+#[derive(Debug)]
+pub struct Stores {
+    stores: RwLock<BTreeMap<String, Result<Store, Verdict>>>,
+    changes: watch::Sender<u64>,
+}
+
+impl Default for Stores {
+    fn default() -> Self {
+        Self { stores: RwLock::default(), changes: watch::Sender::new(0) }
+    }
+}
 
 impl Stores {
     /// The store of one `SecretManager`. [`Reason::Pending`] until its controller has looked at it.
     pub fn get(&self, manager: &str) -> Result<Store, Verdict> {
-        let stores = self.0.read().expect("no code panics while it holds the lock");
+        let stores = self.stores.read().expect("no code panics while it holds the lock");
         stores.get(manager).cloned().unwrap_or_else(|| Err(Verdict::new(false, Reason::Pending, &[])))
+    }
+
+    /// The names of all.
+    pub fn names(&self) -> Vec<String> {
+        self.stores.read().expect("no code panics while it holds the lock").keys().cloned().collect()
     }
 
     /// Puts a store in, or what keeps it from being used.
     pub fn set(&self, manager: &str, store: Result<Store, Verdict>) {
-        self.0.write().expect("no code panics while it holds the lock").insert(manager.to_owned(), store);
+        self.stores.write().expect("no code panics while it holds the lock").insert(manager.to_owned(), store);
+        self.changes.send_modify(|n| *n += 1);
     }
 
     /// Forgets one.
     pub fn remove(&self, manager: &str) {
-        self.0.write().expect("no code panics while it holds the lock").remove(manager);
+        self.stores.write().expect("no code panics while it holds the lock").remove(manager);
+        self.changes.send_modify(|n| *n += 1);
+    }
+
+    /// Tells when any of them changed.
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
     }
 }
 
@@ -105,8 +135,38 @@ pub struct Context {
     pub book: Book,
     /// The CA of the pods' API, in PEM.
     pub api_ca: String,
+    /// What stores last answered.
+    pub reach: Reach,
     /// Where Events go.
     pub events: Events,
     /// What is counted.
     pub metrics: Arc<Metrics>,
+}
+
+impl Context {
+    /// Counts a question to a store.
+    pub fn count_store(&self, manager: &str, kind: &'static str, error: Option<&StoreError>) {
+        let result = error.map_or("ok", |error| Reason::from(error).as_str());
+        let labels = StoreLabels { secret_manager: manager.to_owned(), kind, result };
+        self.metrics.store_requests.get_or_create(&labels).inc();
+    }
+
+    /// Counts a write of a managed Secret, and how long after the change in the store it came.
+    pub fn count_write(&self, trigger: &'static str, updated: Option<Timestamp>) {
+        self.metrics.secret_writes.get_or_create(&WriteLabels { trigger }).inc();
+        if let Some(updated) = updated {
+            let seconds = jiff::Timestamp::now().duration_since(updated.0).as_secs_f64();
+            self.metrics.sync_seconds.observe(seconds.max(0.0));
+        }
+    }
+}
+
+impl Context {
+    /// How far the current revision of a sync has come.
+    pub fn delivery_of(&self, sync: &SpaceSecretSync, revision: Option<&str>) -> Delivery {
+        let namespace = sync.metadata.namespace.as_deref().unwrap_or_default();
+        let (apps, syncs) = (self.caches.flow_apps.in_namespace(namespace), self.caches.syncs.in_namespace(namespace));
+        let pods = self.caches.pods.in_namespace(namespace);
+        delivery_of(sync, revision, &apps, &syncs, &pods)
+    }
 }

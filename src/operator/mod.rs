@@ -3,6 +3,216 @@
 pub mod caches;
 pub mod context;
 pub mod events;
+mod fanout;
+mod keys;
+pub mod lease;
 pub mod metrics;
+pub mod telemetry;
+
+use std::{collections::BTreeSet, future::Future, sync::Arc, time::Duration};
+
+use anyhow::Context as _;
+use kube::Config;
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    task::JoinSet,
+};
 
 pub use context::Context;
+
+use self::{
+    caches::Caches,
+    context::{Claims, Queues, Settings, Stores},
+    events::Events,
+    lease::Lead,
+    metrics::{Controller, LookLabels, Metrics},
+};
+use crate::{
+    cli::OperatorArgs,
+    cluster::{
+        Cluster,
+        cache::{Item, Key},
+        queue::{Lane, Next},
+    },
+    delivery,
+    resources::reason::Retry,
+    space::{self, reach::Reach},
+    store::book::Book,
+    sync,
+};
+
+/// How many objects of a kind are looked at together. Each waits mostly for the API server or a store.
+const WORKERS: usize = 16;
+
+/// The longest that one look may take. Every call in it has its own, shorter deadline.
+const LOOK: Duration = Duration::from_secs(60);
+
+/// Runs the operator until SIGTERM or Ctrl-C.
+pub async fn run(args: OperatorArgs) -> anyhow::Result<()> {
+    let config =
+        Config::infer().await.context("no cluster: neither a pod's service account nor a usable KUBECONFIG")?;
+    let free = Cluster::new(&config, Arc::new(|| true))?;
+    let metrics = Arc::new(Metrics::default());
+    let caches = Arc::new(Caches::default());
+    let _served = telemetry::serve(args.metrics_listen, caches.clone(), metrics.clone()).await?;
+    let lead = Lead::start(free.clone(), &args.namespace);
+    let may_write = {
+        let lead = lead.clone();
+        Arc::new(move || lead.may_write())
+    };
+    let cluster = Cluster::new(&config, may_write.clone())?;
+    let mut stop = std::pin::pin!(stop_signal()?);
+    let ctx = tokio::select! {
+        () = &mut stop => return Ok(()),
+        ctx = context(&args, &free, cluster, caches, metrics, may_write) => ctx,
+    };
+    fanout::connect(&ctx);
+    let _watches = ctx.caches.watch(ctx.cluster.client(), &args.namespace);
+    tracing::info!(namespace = args.namespace, "started");
+    tokio::select! {
+        () = &mut stop => {}
+        () = terms(&ctx, &lead) => {}
+    }
+    tracing::info!("stopping");
+    lead.release().await;
+    Ok(())
+}
+
+/// Leads whenever the lease is ours. A term that ends drops every worker where it stands.
+async fn terms(ctx: &Arc<Context>, lead: &Lead) {
+    loop {
+        lead.acquired().await;
+        ctx.metrics.leader.set(1);
+        tracing::info!("leading");
+        tokio::select! {
+            () = lead.lost() => tracing::warn!("the lease is lost; standing by"),
+            () = term(ctx) => {}
+        }
+        ctx.metrics.leader.set(0);
+    }
+}
+
+async fn term(ctx: &Arc<Context>) {
+    ctx.caches.complete().await;
+    let mut tasks = JoinSet::new();
+    let names = |list: Vec<Key>| list.into_iter().map(|key| key.name).collect::<Vec<_>>();
+    let (queues, caches) = (&ctx.queues, &ctx.caches);
+    let managers = names(caches.managers.all().iter().map(|manager| manager.key()).collect());
+    let look =
+        looker(ctx, Controller::secret_manager, |ctx, name: String| async move { look_at_manager(&ctx, &name).await });
+    tasks.spawn(queues.managers.clone().run(WORKERS, managers, look));
+    let spaces = names(caches.spaces.all().iter().map(|space| space.key()).collect());
+    let look =
+        looker(ctx, Controller::space, |ctx, name: String| async move { space::controller::look(&ctx, &name).await });
+    tasks.spawn(queues.spaces.clone().run(WORKERS, spaces, look));
+    let look = looker(ctx, Controller::sync, |ctx, key: Key| async move { sync::controller::look(&ctx, &key).await });
+    tasks.spawn(queues.syncs.clone().run(WORKERS, all_syncs(caches), look));
+    let look =
+        looker(ctx, Controller::flow_app, |ctx, key: Key| async move { delivery::controller::look(&ctx, &key).await });
+    let apps = caches.flow_apps.all().iter().map(|app| app.key()).chain(delivery::orphans(ctx)).collect::<Vec<_>>();
+    tasks.spawn(queues.flow_apps.clone().run(WORKERS, apps, look));
+    tasks.spawn(sync::ticker::run(ctx.clone()));
+    // None of them ends by itself.
+    tasks.join_all().await;
+}
+
+/// Every sync there is, and every one that a managed Secret remembers: what went while nobody led is swept up.
+fn all_syncs(caches: &Caches) -> BTreeSet<Key> {
+    let remembered = caches.managed.all().into_iter();
+    let remembered = remembered.filter_map(|secret| Some(Key::new(&secret.namespace, secret.sync.as_deref()?)));
+    caches.syncs.all().iter().map(|sync| sync.key()).chain(remembered).collect()
+}
+
+/// A store that was made anew wakes the syncs that read it.
+async fn look_at_manager(ctx: &Arc<Context>, name: &str) -> Next {
+    let before = *ctx.stores.changes().borrow();
+    let next = space::manager::look(ctx, name).await;
+    if before != *ctx.stores.changes().borrow() {
+        for space in ctx.caches.spaces.all() {
+            if space.spec.secret_manager_ref.name == name {
+                fanout::add_syncs(ctx, &space);
+            }
+        }
+    }
+    next
+}
+
+/// One look with a deadline, counted.
+fn looker<K, F, Fut>(
+    ctx: &Arc<Context>,
+    controller: Controller,
+    look: F,
+) -> impl Fn(K, Lane) -> LookFuture + use<K, F, Fut>
+where
+    K: Send + 'static,
+    F: Fn(Arc<Context>, K) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = Next> + Send + 'static,
+{
+    let ctx = ctx.clone();
+    move |key, _| {
+        let looking = look(ctx.clone(), key);
+        let metrics = ctx.metrics.clone();
+        Box::pin(async move {
+            let next = tokio::time::timeout(LOOK, looking).await.unwrap_or(Next::Failed(AFTER_TIMEOUT));
+            let result = if matches!(next, Next::Failed(_)) { "failed" } else { "ok" };
+            metrics.looks.get_or_create(&LookLabels { controller, result }).inc();
+            next
+        })
+    }
+}
+
+type LookFuture = std::pin::Pin<Box<dyn Future<Output = Next> + Send>>;
+
+const AFTER_TIMEOUT: Retry = Retry::Backoff(Duration::from_secs(1), Duration::from_secs(30));
+
+/// Everything that a term needs. Waits for the API server as long as it takes, and says what it waits for.
+async fn context(
+    args: &OperatorArgs,
+    free: &Cluster,
+    cluster: Cluster,
+    caches: Arc<Caches>,
+    metrics: Arc<Metrics>,
+    may_write: Arc<dyn Fn() -> bool + Send + Sync>,
+) -> Arc<Context> {
+    let fingerprints = patiently(|| keys::fingerprint_key(free, &args.namespace)).await;
+    let api_ca = patiently(|| keys::api_ca(free, &args.namespace)).await;
+    let service = || format!("https://spacesync.{}.svc:8443", args.namespace);
+    let api_url = args.api_url.as_ref().map_or_else(service, |url| url.as_str().trim_end_matches('/').to_owned());
+    Arc::new(Context {
+        settings: Settings { namespace: args.namespace.clone(), api_url },
+        events: Events::start(cluster.client().clone(), may_write),
+        cluster,
+        caches,
+        queues: Queues::default(),
+        claims: Claims::default(),
+        fingerprints,
+        stores: Stores::default(),
+        book: Book::default(),
+        api_ca,
+        reach: Reach::default(),
+        metrics,
+    })
+}
+
+async fn patiently<T, Fut: Future<Output = anyhow::Result<T>>>(attempt: impl Fn() -> Fut) -> T {
+    let mut pause = Duration::from_millis(250);
+    loop {
+        match attempt().await {
+            Ok(value) => return value,
+            Err(error) => tracing::warn!("not started yet: {error:#}"),
+        }
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(Duration::from_secs(10));
+    }
+}
+
+/// Ends with the first SIGTERM or Ctrl-C.
+fn stop_signal() -> anyhow::Result<impl Future<Output = ()>> {
+    let (mut term, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    Ok(async move {
+        tokio::select! {
+            _ = term.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
+}

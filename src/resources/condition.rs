@@ -90,6 +90,27 @@ impl<'a> Conditions<'a> {
         }
     }
 
+    /// Leaves a condition as it was; where there was none, sets it.
+    #[must_use]
+    pub fn keep_or(mut self, type_: &str, first: &Verdict) -> Self {
+        match find(self.old, type_) {
+            Some(condition) => {
+                self.new.push(Condition { observed_generation: self.generation, ..condition.clone() });
+                self
+            }
+            None => self.set(type_, first),
+        }
+    }
+
+    /// Sets a condition where there is a verdict, else leaves it as it was.
+    #[must_use]
+    pub fn set_or_keep(self, type_: &str, verdict: Option<&Verdict>, first: &Verdict) -> Self {
+        match verdict {
+            Some(verdict) => self.set(type_, verdict),
+            None => self.keep_or(type_, first),
+        }
+    }
+
     /// The new conditions.
     pub fn done(self) -> Vec<Condition> {
         self.new

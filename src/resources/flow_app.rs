@@ -48,7 +48,7 @@ pub struct FlowAppSpec {
     /// Where the secrets are mounted. Defaults to `/var/run/spacesync`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 1024))]
-    #[x_kube(validation = Rule::new(r"self.matches('^/[^:\x00-\x1f\x7f]*$') && !self.split('/').exists(s, s == '..' || s == '.')")
+    #[x_kube(validation = Rule::new(r"self.matches(r'^/[^:\x00-\x1f\x7f]*$') && !self.split('/').exists(s, s == '..' || s == '.')")
         .message("must be an absolute path without . and .. segments, colons and control characters, such as /var/run/spacesync"))]
     #[x_kube(validation = Rule::new("!self.matches('^/+(etc|proc|sys|dev|(var/+)?run/+secrets)(/|$)') && !self.matches('^/*(var|(var/+)?run)?/*$')")
         .message("must not be /, /etc, /proc, /sys, /dev or /var/run/secrets nor below them, and not hide /var/run; use for example /var/run/spacesync"))]

@@ -44,6 +44,11 @@ macro_rules! reasons {
                 match self { $(Self::$name => stringify!($name),)* }
             }
 
+            /// Reads what the API spells.
+            pub fn parse(text: &str) -> Option<Self> {
+                Self::ALL.iter().copied().find(|reason| reason.as_str() == text)
+            }
+
             /// Whether it is told as an Event.
             pub fn telling(self) -> Telling {
                 match self { $(Self::$name => $telling,)* }

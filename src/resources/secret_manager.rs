@@ -55,7 +55,7 @@ pub struct EmbeddedStore {}
 pub struct OpenBaoStore {
     /// Where the server is, for example `https://openbao.openbao.svc:8200`.
     #[schemars(length(max = 2048))]
-    #[x_kube(validation = Rule::new(r"isURL(self) && self.matches('^https?://[^/?#@\s]+(/[^?#@\s]*)?$')")
+    #[x_kube(validation = Rule::new(r"isURL(self) && self.matches(r'^https?://[^/?#@\s]+(/[^?#@\s]*)?$')")
         .message("must be a URL such as https://openbao.openbao.svc:8200, without user, query and fragment"))]
     pub address: String,
     /// The mount of the KV version 2 engine. Defaults to `secret`.
@@ -130,7 +130,7 @@ pub struct AppRoleAuth {
 pub struct HttpStore {
     /// Where the manager is.
     #[schemars(length(max = 2048))]
-    #[x_kube(validation = Rule::new(r"isURL(self) && self.matches('^https://[^/?#@\s]+(/[^?#@\s]*)?$')")
+    #[x_kube(validation = Rule::new(r"isURL(self) && self.matches(r'^https://[^/?#@\s]+(/[^?#@\s]*)?$')")
         .message("must be an https URL such as https://secrets.example.org, without user, query and fragment"))]
     pub url: String,
     /// The CA that signed the server's certificate. Defaults to the system's.
@@ -160,7 +160,7 @@ pub struct HttpAuth {
 pub struct ClientCredentials {
     /// The token endpoint.
     #[schemars(length(max = 2048))]
-    #[x_kube(validation = Rule::new(r"isURL(self) && self.matches('^https://[^/?#@\s]+(/[^#@\s]*)?$')")
+    #[x_kube(validation = Rule::new(r"isURL(self) && self.matches(r'^https://[^/?#@\s]+(/[^#@\s]*)?$')")
         .message("must be an https URL such as https://login.example.org/token, without user and fragment"))]
     pub token_url: String,
     /// The client's ID.

@@ -179,6 +179,20 @@ pub enum Trigger {
     First,
 }
 
+impl Trigger {
+    /// As the API spells it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Schedule => "schedule",
+            Self::Live => "live",
+            Self::Manual => "manual",
+            Self::Save => "save",
+            Self::Drift => "drift",
+            Self::First => "first",
+        }
+    }
+}
+
 /// What came of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum Outcome {
@@ -278,6 +292,9 @@ pub struct SourceStatus {
     pub secret_manager: String,
     /// The space's path in it.
     pub path: String,
+    /// The generation of the sync that the content was chosen by.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub generation: Option<i64>,
     /// What the store said of the entry.
     pub head: Head,
 }

@@ -8,7 +8,7 @@ use std::{
 use super::{Head, StoreError};
 
 /// An entry: a store by its `SecretManager`, and a path in it.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct EntryId {
     /// The `SecretManager`'s name.
     pub manager: String,

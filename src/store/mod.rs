@@ -101,6 +101,16 @@ pub enum StoreError {
     Config(String),
 }
 
+impl StoreError {
+    /// Whether the store as a whole is well and only this entry is not.
+    pub fn is_of_entry(&self) -> bool {
+        matches!(
+            self,
+            Self::NotFound(_) | Self::Deleted(_) | Self::Forbidden(_) | Self::Malformed(_) | Self::TooLarge(_)
+        )
+    }
+}
+
 /// What is known of many entries after one look: each with its head, or why not.
 pub type Heads = HashMap<String, Result<Head, StoreError>>;
 
@@ -114,6 +124,14 @@ pub enum Store {
 }
 
 impl Store {
+    /// Whether one request tells the heads of many.
+    pub fn is_bulk(&self) -> bool {
+        match self {
+            Self::Kubernetes(_) => false,
+            Self::OpenBao(store) => store.is_bulk(),
+        }
+    }
+
     /// The head of one entry.
     pub async fn head(&self, path: &str) -> Result<Head, StoreError> {
         match self {

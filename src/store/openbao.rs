@@ -8,6 +8,10 @@ use super::{Heads, Snapshot, StoreError};
 pub struct OpenBao {}
 
 impl OpenBao {
+    pub fn is_bulk(&self) -> bool {
+        true
+    }
+
     pub async fn head(&self, _path: &str) -> Result<Head, StoreError> {
         unimplemented!()
     }

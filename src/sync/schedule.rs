@@ -17,7 +17,8 @@ impl Phase {
     /// Spreads UIDs evenly (FNV-1a, 64 bits), to the millisecond over a day. Every interval divides the day, so the
     /// instants of a longer interval are some of those of a shorter one.
     pub fn of(uid: &str) -> Self {
-        let hash = uid.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3));
+        let hash =
+            uid.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3));
         // The low bits of FNV are its weakest.
         Self(i64::try_from((hash >> 16) % 86_400_000).unwrap_or_default())
     }

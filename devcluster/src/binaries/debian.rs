@@ -22,7 +22,7 @@ const NEEDED: &[(&str, &str)] = &[
 ];
 
 /// Makes sure that a node can run here: root, and containerd & co. installed.
-pub(crate) fn ensure_container_runtime() -> Result<()> {
+pub fn ensure_container_runtime() -> Result<()> {
     if !rustix::process::geteuid().is_root() {
         bail!(
             "a node needs root: it makes namespaces, mounts and network devices. Run this with sudo, or do without the node"

@@ -53,8 +53,8 @@ pub(super) fn write(
             "kube-apiserver": command(Tool::KubeApiserver, api_server)?,
         },
         "then": {
-            "kube-controller-manager": command(Tool::KubeControllerManager, plane::controller_manager(dir, at))?,
-            "kube-scheduler": command(Tool::KubeScheduler, plane::scheduler(dir, at))?,
+            "kube-controller-manager": command(Tool::KubeControllerManager, plane::controller_manager(dir))?,
+            "kube-scheduler": command(Tool::KubeScheduler, plane::scheduler(dir))?,
             "kubelet": command(Tool::Kubelet, kubelet_args(dir, network))?,
         },
     });

@@ -19,7 +19,7 @@ pub enum Image {
 const SCRIPT: &str = include_str!("../../image_build.py");
 
 /// The archives of busybox, pause and `more`; makes those that are not there yet.
-pub(crate) fn ensure(more: &[Image]) -> Result<Vec<PathBuf>> {
+pub fn ensure(more: &[Image]) -> Result<Vec<PathBuf>> {
     let folder = places::dev().join("images");
     make(&folder, "busybox", "making the busybox image, once")?;
     let mut names = vec!["busybox", "pause"];

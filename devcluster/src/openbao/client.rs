@@ -1,6 +1,6 @@
 //! What one does with an OpenBao, as its root, however it was started.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
@@ -159,9 +159,5 @@ impl BaoClient {
     /// Whether it is up, unsealed and active.
     pub(crate) fn answers(&self) -> bool {
         self.request("GET", "sys/health", None).is_ok()
-    }
-
-    pub(crate) fn dir(&self) -> &Path {
-        &self.at.dir
     }
 }

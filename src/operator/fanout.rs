@@ -1,0 +1,213 @@
+//! Who is to look when something changed: the only place that knows which object concerns which.
+
+use std::{sync::Arc, time::Duration};
+
+use super::Context;
+use crate::{
+    cluster::{
+        cache::{Change, Item, Key},
+        queue::Lane,
+        secrets::{OwnObject, SecretMeta},
+    },
+    delivery::{pod::PodView, workload::WorkloadMeta},
+    operator::caches::ObjectView,
+    resources::{FlowApp, SecretManager, Space, SpaceSecretSync},
+    store::embedded,
+};
+
+/// Acknowledgements of many pods come together; their counts are written together.
+const GATHER_ACKS: Duration = Duration::from_millis(250);
+
+/// Connects every cache with the queues. Called once, before the caches are watched.
+pub fn connect(ctx: &Arc<Context>) {
+    let caches = &ctx.caches;
+    macro_rules! connect {
+        ($cache:ident, $on:ident) => {{
+            // Weak, for the context owns the caches.
+            let ctx = Arc::downgrade(ctx);
+            caches.$cache.listen(move |change| {
+                if let Some(ctx) = ctx.upgrade() {
+                    $on(&ctx, change);
+                }
+            });
+        }};
+    }
+    connect!(managers, manager);
+    connect!(spaces, space);
+    connect!(syncs, sync);
+    connect!(flow_apps, flow_app);
+    connect!(managed, managed);
+    connect!(own_secrets, own_secret);
+    connect!(own_config_maps, own_config_map);
+    connect!(api_config_maps, api_config_map);
+    connect!(pods, pod);
+    connect!(deployments, workload);
+    connect!(stateful_sets, workload);
+    connect!(namespaces, namespace);
+}
+
+/// Whether a field moved; true also when the object came or went.
+fn moved<T, F: PartialEq>(change: &Change<T>, field: impl Fn(&T) -> F) -> bool {
+    match (&change.old, &change.new) {
+        (Some(old), Some(new)) => field(old) != field(new),
+        _ => true,
+    }
+}
+
+fn manager(ctx: &Context, change: &Change<SecretManager>) {
+    // Its own status is of no interest to anybody.
+    if moved(change, |manager| manager.metadata.generation) {
+        ctx.queues.managers.add(change.key.name.clone(), Lane::Normal);
+        for space in ctx.caches.spaces.all() {
+            if space.spec.secret_manager_ref.name == change.key.name {
+                ctx.queues.spaces.add(space.key().name, Lane::Normal);
+                add_syncs(ctx, &space);
+            }
+        }
+    }
+}
+
+fn space(ctx: &Context, change: &Change<Space>) {
+    ctx.claims.moved(&change.key.name, change.old.as_deref(), change.new.as_deref());
+    let bound = |space: &Space| space.status.as_ref().map(|status| status.namespaces.clone());
+    let asked = |space: &Space| space.metadata.annotations.clone();
+    if !moved(change, |space| (space.metadata.generation, bound(space), asked(space))) {
+        return;
+    }
+    ctx.queues.spaces.add(change.key.name.clone(), Lane::Normal);
+    for space in [&change.old, &change.new].into_iter().flatten() {
+        ctx.queues.managers.add(space.spec.secret_manager_ref.name.clone(), Lane::Normal);
+        // Whoever claims the same namespace may have it now, or lose it.
+        for namespace in &space.spec.namespaces {
+            for claimant in ctx.claims.of(namespace) {
+                ctx.queues.spaces.add(claimant, Lane::Normal);
+            }
+        }
+        add_syncs(ctx, space);
+    }
+}
+
+fn sync(ctx: &Context, change: &Change<SpaceSecretSync>) {
+    let requested = |sync: &SpaceSecretSync| crate::sync::request::Request::pending(sync).map(|r| r.value);
+    let urgent = change.old.is_none() || change.new.as_ref().is_some_and(|sync| requested(sync).is_some());
+    if moved(change, |sync| (sync.metadata.generation, requested(sync), sync.metadata.uid.clone())) {
+        ctx.queues.syncs.add(change.key.clone(), if urgent { Lane::Urgent } else { Lane::Normal });
+    }
+    // Which sync serves an app, and who has a target, depends on these alone.
+    if moved(change, |sync| (sync.metadata.uid.clone(), sync.spec.target.clone(), sync.spec.flow_apps.clone())) {
+        for other in ctx.caches.syncs.in_namespace(&change.key.namespace) {
+            ctx.queues.syncs.add(other.key(), Lane::Normal);
+        }
+        for app in ctx.caches.flow_apps.in_namespace(&change.key.namespace) {
+            ctx.queues.flow_apps.add(app.key(), Lane::Normal);
+        }
+    }
+}
+
+fn flow_app(ctx: &Context, change: &Change<FlowApp>) {
+    if moved(change, |app| (app.metadata.generation, app.metadata.uid.clone(), app.metadata.labels.clone())) {
+        ctx.queues.flow_apps.add(change.key.clone(), Lane::Normal);
+        for other in ctx.caches.flow_apps.in_namespace(&change.key.namespace) {
+            ctx.queues.flow_apps.add(other.key(), Lane::Normal);
+        }
+        for sync in ctx.caches.syncs.in_namespace(&change.key.namespace) {
+            ctx.queues.syncs.add_after(sync.key(), Lane::Normal, GATHER_ACKS);
+        }
+    }
+}
+
+fn managed(ctx: &Context, change: &Change<SecretMeta>) {
+    let namespace = &change.key.namespace;
+    for secret in [&change.old, &change.new].into_iter().flatten() {
+        if let Some(sync) = &secret.sync {
+            ctx.queues.syncs.add(Key::new(namespace, sync), Lane::Normal);
+        }
+    }
+    if moved(change, |secret| (secret.revision.clone(), secret.sync.clone())) {
+        for app in ctx.caches.flow_apps.in_namespace(namespace) {
+            ctx.queues.flow_apps.add(app.key(), Lane::Urgent);
+        }
+    }
+}
+
+fn own_secret(ctx: &Context, change: &Change<OwnObject>) {
+    if let Some(path) = embedded::path_of(&change.key.name) {
+        for space in ctx.caches.spaces.all() {
+            let name = space.key().name;
+            if space.spec.path.as_deref().unwrap_or(&name) == path {
+                add_syncs(ctx, &space);
+            }
+        }
+    }
+    add_managers(ctx);
+}
+
+fn own_config_map(ctx: &Context, _: &Change<OwnObject>) {
+    add_managers(ctx);
+}
+
+fn api_config_map(ctx: &Context, change: &Change<ObjectView>) {
+    claimants(ctx, &change.key.namespace);
+}
+
+fn namespace(ctx: &Context, change: &Change<ObjectView>) {
+    if moved(change, |namespace| (namespace.uid.clone(), namespace.terminating)) {
+        claimants(ctx, &change.key.name);
+    }
+}
+
+fn pod(ctx: &Context, change: &Change<PodView>) {
+    let app = |pod: &PodView| pod.flow_app.clone();
+    let named: std::collections::BTreeSet<_> =
+        [&change.old, &change.new].into_iter().flatten().map(|pod| app(pod)).collect();
+    // Its revision is what we told it ourselves.
+    let of_interest =
+        |pod: &PodView| (pod.uid.clone(), pod.counts(), pod.ready, pod.loaded.clone(), pod.revision.clone());
+    if !moved(change, of_interest) {
+        return;
+    }
+    for app in named {
+        ctx.queues.flow_apps.add(Key::new(&change.key.namespace, &app), Lane::Normal);
+        if moved(change, |pod| (pod.uid.clone(), pod.counts(), pod.loaded.clone(), pod.revision.clone())) {
+            let served = ctx.caches.flow_apps.get(&Key::new(&change.key.namespace, &app));
+            let sync = served.and_then(|app| app.status.clone()).and_then(|status| status.sync);
+            if let Some(sync) = sync {
+                ctx.queues.syncs.add_after(Key::new(&change.key.namespace, &sync), Lane::Normal, GATHER_ACKS);
+            }
+        }
+    }
+}
+
+fn workload(ctx: &Context, change: &Change<WorkloadMeta>) {
+    if !moved(change, |workload| (workload.uid.clone(), workload.generation, workload.flow_app.clone())) {
+        return;
+    }
+    let kind = change.new.as_ref().or(change.old.as_ref()).map(|workload| workload.kind);
+    for app in ctx.caches.flow_apps.in_namespace(&change.key.namespace) {
+        let reference = &app.spec.workload_ref;
+        if reference.name == change.key.name && Some(reference.kind.as_str()) == kind.map(|kind| kind.as_str()) {
+            ctx.queues.flow_apps.add(app.key(), Lane::Normal);
+        }
+    }
+}
+
+/// Wants every sync of a space looked at.
+pub fn add_syncs(ctx: &Context, space: &Space) {
+    for namespace in &space.spec.namespaces {
+        for sync in ctx.caches.syncs.in_namespace(namespace) {
+            ctx.queues.syncs.add(sync.key(), Lane::Normal);
+        }
+    }
+}
+
+fn add_managers(ctx: &Context) {
+    for manager in ctx.caches.managers.all() {
+        ctx.queues.managers.add(manager.key().name, Lane::Normal);
+    }
+}
+
+fn claimants(ctx: &Context, namespace: &str) {
+    for space in ctx.claims.of(namespace) {
+        ctx.queues.spaces.add(space, Lane::Normal);
+    }
+}

@@ -1,0 +1,134 @@
+//! The steps of one look at a sync.
+
+use std::sync::Arc;
+
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+
+use super::{
+    apply::{self, Applied},
+    gather::{self, Found, Known},
+    plan::{self, Look, Plan},
+    status,
+};
+use crate::{
+    cluster::{
+        self,
+        cache::{Item, Key},
+        queue::Next,
+    },
+    operator::Context,
+    resources::{Reason, SpaceSecretSync, reason::Retry},
+};
+
+/// Looks at one sync and does what there is to do.
+pub async fn look(ctx: &Arc<Context>, key: &Key) -> Next {
+    let done = match ctx.caches.syncs.get(key) {
+        Some(sync) => reconcile(ctx, sync).await,
+        None => farewell(ctx, key).await,
+    };
+    done.unwrap_or_else(|error| {
+        tracing::debug!(sync = %key, %error, "a look failed and is tried again");
+        Next::Failed(retry(&error))
+    })
+}
+
+/// A lost race is run again at once, an API server that is away is waited for.
+fn retry(error: &cluster::Error) -> Retry {
+    use std::time::Duration;
+    match error {
+        cluster::Error::Conflict(_) | cluster::Error::NotFound => {
+            Retry::Backoff(Duration::from_millis(20), Duration::from_secs(5))
+        }
+        _ => Retry::Backoff(Duration::from_millis(500), Duration::from_secs(10)),
+    }
+}
+
+async fn reconcile(ctx: &Arc<Context>, sync: Arc<SpaceSecretSync>) -> cluster::Result<Next> {
+    let now = jiff::Timestamp::now();
+    let known = gather::known(ctx, sync);
+    let look = plan::look(&known, now);
+    if look == Look::Wait {
+        return Ok(Next::OnChange);
+    }
+    let mut found = gather::ask(ctx, &known, &look).await?;
+    let mut plan = plan::plan(&known, &look, &found, &ctx.fingerprints, now);
+    let mut applied = apply::apply(ctx, &plan).await?;
+    if matches!(applied, Applied::Exists) {
+        (found, plan) = look_closer(ctx, &known, &look, found, now).await?;
+        applied = apply::apply(ctx, &plan).await?;
+    }
+    write_status(ctx, &known, &plan, &applied, now).await?;
+    drop(found);
+    Ok(status::next(&plan, &applied))
+}
+
+/// A Secret of the target's name is there that the caches do not know: plans again with what it is.
+async fn look_closer(
+    ctx: &Context,
+    known: &Known,
+    look: &Look,
+    found: Found,
+    now: jiff::Timestamp,
+) -> cluster::Result<(Found, Plan)> {
+    let target = gather::inspect(ctx, known).await?;
+    let found = Found { target: Some(target), ..found };
+    let plan = plan::plan(known, look, &found, &ctx.fingerprints, now);
+    Ok((found, plan))
+}
+
+async fn write_status(
+    ctx: &Context,
+    known: &Known,
+    plan: &Plan,
+    applied: &Applied,
+    now: jiff::Timestamp,
+) -> cluster::Result<()> {
+    let old = known.sync.status.as_ref();
+    let new = status::build(known, plan, applied, |revision| ctx.delivery_of(&known.sync, revision), now);
+    let written = ctx.cluster.patch_status(&*known.sync, old, &new).await?;
+    if let Some(mut written) = written {
+        written.metadata.managed_fields = None;
+        ctx.caches.syncs.put(written);
+    }
+    for (reason, message) in status::warnings(old, &new) {
+        tracing::warn!(sync = %known.sync.key(), %reason, message);
+        ctx.events.warn(&*known.sync, reason, message);
+    }
+    if let (Applied::Written(secret), Some(version)) = (applied, new.version) {
+        let record = new.history.first();
+        let trigger = record.map_or("schedule", |record| record.trigger.as_str());
+        ctx.count_write(trigger, new.updated_at);
+        tracing::info!(sync = %known.sync.key(), version, trigger, secret = secret.name, "synced");
+        if old.is_none_or(|old| old.version != Some(version)) {
+            let note = format!("version {version} is in Secret {} ({trigger})", secret.name);
+            ctx.events.normal(&*known.sync, Reason::Synced, &format!("SyncVersion{version}"), &note);
+        }
+    }
+    Ok(())
+}
+
+/// The sync has gone: so do its Secrets, each as its sync last said, unless the definition itself is going.
+async fn farewell(ctx: &Arc<Context>, key: &Key) -> cluster::Result<Next> {
+    let mut secrets = ctx.caches.managed.in_namespace(&key.namespace);
+    secrets.retain(|secret| secret.sync.as_deref() == Some(&key.name) && !secret.terminating);
+    if secrets.is_empty() {
+        return Ok(Next::OnChange);
+    }
+    let definition = definition(ctx).await?;
+    for secret in secrets {
+        // One that is newer than the Secret is another: the sync went with the old one, by an uninstall.
+        if definition.is_some_and(|made| secret.created.is_none_or(|created| made <= created)) {
+            apply::part_with(ctx, &secret).await?;
+        }
+    }
+    Ok(Next::OnChange)
+}
+
+/// When the definition of the syncs was made; `None` while it is going. An uninstall deletes it, and every sync with it,
+/// but flows keep their secrets then.
+async fn definition(ctx: &Context) -> cluster::Result<Option<jiff::Timestamp>> {
+    let name = "spacesecretsyncs.spacesync.dev";
+    let definition = ctx.cluster.get_meta::<CustomResourceDefinition>(None, name).await?;
+    let stays = definition.filter(|definition| definition.metadata.deletion_timestamp.is_none());
+    Ok(stays.and_then(|definition| definition.metadata.creation_timestamp).map(|made| made.0))
+}

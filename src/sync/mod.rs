@@ -1,0 +1,12 @@
+//! SpaceSecretSync: brings one space's secrets into one namespace.
+//!
+//! gather → plan → apply → status. Only the first reads, only the last two write, and `plan` decides everything.
+
+pub mod apply;
+pub mod controller;
+pub mod gather;
+pub mod plan;
+pub mod request;
+pub mod schedule;
+pub mod status;
+pub mod ticker;

@@ -1,0 +1,218 @@
+//! The status of one sync, built from what was known, planned and applied; and what is told of it.
+
+use super::{
+    apply::Applied,
+    gather::Known,
+    plan::{Content, Plan, target_name},
+};
+use crate::{
+    cluster::{Error, queue::Next, secrets::SecretMeta},
+    resources::{
+        Outcome, Reason, SpaceSecretSyncStatus, Timestamp, Trigger,
+        condition::{Conditions, State, Verdict, find},
+        reason::{Retry, Telling},
+        sync::{DeliveryStatus, LastSync, TargetStatus},
+    },
+};
+
+/// Names in a status are capped; the count beside them is not.
+const MAX_KEYS: usize = 200;
+const MAX_HISTORY: usize = 10;
+
+/// How far the current revision has come, and what the condition `Delivered` says of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Delivery {
+    /// The counts.
+    pub status: DeliveryStatus,
+    /// The condition.
+    pub verdict: Verdict,
+}
+
+/// What the plan's verdict became by applying it.
+pub fn synced(known: &Known, plan: &Plan, applied: &Applied) -> Option<Verdict> {
+    match applied {
+        Applied::Refused(error) => {
+            let why = match error {
+                Error::Forbidden(why) => why.clone(),
+                other => other.to_string(),
+            };
+            let args = [("name", target_name(&known.sync)), ("why", &why)];
+            Some(Verdict::new(false, Reason::TargetWriteFailed, &args))
+        }
+        _ => plan.synced.clone(),
+    }
+}
+
+/// When to look again, by what was applied.
+pub fn next(plan: &Plan, applied: &Applied) -> Next {
+    match applied {
+        Applied::Refused(_) => Next::Failed(Reason::TargetWriteFailed.retry()),
+        _ => plan.next,
+    }
+}
+
+/// The new status.
+pub fn build(
+    known: &Known,
+    plan: &Plan,
+    applied: &Applied,
+    delivery: impl FnOnce(Option<&str>) -> Delivery,
+    now: jiff::Timestamp,
+) -> SpaceSecretSyncStatus {
+    let old = known.sync.status.clone().unwrap_or_default();
+    let synced = synced(known, plan, applied);
+    let failed = matches!(applied, Applied::Refused(_));
+    let mut new = SpaceSecretSyncStatus {
+        observed_generation: known.sync.metadata.generation,
+        space: known.space.as_ref().and_then(|space| space.metadata.name.clone()),
+        auto_sync: Some(known.sync.spec.effective_auto_sync()),
+        ..old.clone()
+    };
+    if !failed {
+        if let Some(content) = &plan.content {
+            take_content(&mut new, content);
+        }
+        if plan.source.is_some() {
+            new.source.clone_from(&plan.source);
+        }
+        take_target(&mut new, known, applied);
+        new.last_sync = last_sync(&old, plan, applied, synced.as_ref(), now);
+        if plan.handled.is_some() {
+            new.last_handled_sync_request.clone_from(&plan.handled);
+        }
+    }
+    let delivery = delivery(new.revision.as_deref());
+    new.delivery = Some(delivery.status);
+    new.conditions = conditions(known, plan, synced.as_ref(), &delivery.verdict, &old, now);
+    new
+}
+
+fn take_content(new: &mut SpaceSecretSyncStatus, content: &Content) {
+    let meta = &content.meta;
+    new.version = Some(meta.version);
+    new.revision = Some(meta.revision.clone());
+    new.created_at = Some(meta.created_at);
+    new.updated_at = Some(meta.updated_at);
+    new.issued_at = Some(meta.issued_at);
+    new.key_count = Some(meta.keys.len());
+    new.keys = meta.keys.iter().take(MAX_KEYS).cloned().collect();
+    if let Some(record) = &content.record
+        && new.history.first() != Some(record)
+    {
+        new.history.insert(0, record.clone());
+        new.history.truncate(MAX_HISTORY);
+    }
+}
+
+fn take_target(new: &mut SpaceSecretSyncStatus, known: &Known, applied: &Applied) {
+    let as_status = |secret: &SecretMeta| TargetStatus {
+        name: secret.name.clone(),
+        uid: secret.uid.clone(),
+        resource_version: secret.resource_version.clone(),
+    };
+    match (applied, &known.target) {
+        (Applied::Written(secret), _) => new.target = Some(as_status(secret)),
+        (Applied::Nothing, Some(secret)) if secret.revision.is_some() && secret.revision == new.revision => {
+            new.target = Some(as_status(secret));
+        }
+        (Applied::Deleted, _) => {
+            *new = SpaceSecretSyncStatus {
+                version: None,
+                revision: None,
+                created_at: None,
+                updated_at: None,
+                issued_at: None,
+                key_count: None,
+                keys: Vec::new(),
+                target: None,
+                source: None,
+                ..std::mem::take(new)
+            };
+        }
+        _ => {}
+    }
+}
+
+/// Moves when something was brought, asked for, or began to fail; a cycle that found nothing new is not written down.
+fn last_sync(
+    old: &SpaceSecretSyncStatus,
+    plan: &Plan,
+    applied: &Applied,
+    synced: Option<&Verdict>,
+    now: jiff::Timestamp,
+) -> Option<LastSync> {
+    let at = |time, trigger, result| Some(LastSync { time, trigger, result });
+    let now = Timestamp::millis(now);
+    let trigger = plan.trigger.unwrap_or(Trigger::Schedule);
+    let record = plan.content.as_ref().and_then(|content| content.record.as_ref());
+    if let (Applied::Written(_), Some(record)) = (applied, record) {
+        return at(record.time, trigger, Outcome::Synced);
+    }
+    let fails = synced.filter(|verdict| verdict.state == State::False);
+    if plan.handled.is_some() {
+        return at(now, trigger, if fails.is_some() { Outcome::Failed } else { Outcome::Unchanged });
+    }
+    // Written before a crash that came before the status.
+    if let Some(record) = record.filter(|record| old.history.first() != Some(*record)) {
+        return at(record.time, record.trigger, Outcome::Synced);
+    }
+    let known_to_fail = |verdict: &&Verdict| {
+        find(&old.conditions, "Synced").is_some_and(|c| c.status == "False" && c.reason == verdict.reason.as_str())
+    };
+    match fails {
+        Some(verdict) if !known_to_fail(&verdict) => at(now, trigger, Outcome::Failed),
+        _ => old.last_sync.clone(),
+    }
+}
+
+fn conditions(
+    known: &Known,
+    plan: &Plan,
+    synced: Option<&Verdict>,
+    delivered: &Verdict,
+    old: &SpaceSecretSyncStatus,
+    now: jiff::Timestamp,
+) -> Vec<k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition> {
+    let pending = Verdict::new(State::Unknown, Reason::Pending, &[]);
+    let keys = plan.content.as_ref().map(|content| &content.keys);
+    let (reconciling, stalled) = synced.map_or((None, None), progress);
+    let conditions = Conditions::over(&old.conditions, known.sync.metadata.generation, now);
+    let conditions = if known.sync.spec.is_suspended() {
+        let ready = find(&old.conditions, "Synced").is_some_and(|c| c.status == "True");
+        conditions.set("Ready", &Verdict::new(ready, Reason::Suspended, &[]))
+    } else {
+        conditions.set_or_keep("Ready", synced, &pending)
+    };
+    conditions
+        .set_or_keep("Synced", synced, &pending)
+        .set_or_keep("KeysComplete", keys, &pending)
+        .set("Delivered", delivered)
+        .set_while("Reconciling", reconciling.as_ref())
+        .set_while("Stalled", stalled.as_ref())
+        .done()
+}
+
+/// kstatus: what we go on trying is Reconciling, what waits for a person is Stalled.
+fn progress(synced: &Verdict) -> (Option<Verdict>, Option<Verdict>) {
+    if synced.state != State::False {
+        return (None, None);
+    }
+    let holds = Verdict { state: State::True, ..synced.clone() };
+    let by_itself = synced.reason.as_str().starts_with("Source") && matches!(synced.reason.retry(), Retry::Backoff(..));
+    if by_itself { (Some(holds), None) } else { (None, Some(holds)) }
+}
+
+/// What is newly to be told as a Warning: a reason that was not there before.
+pub fn warnings<'a>(
+    old: Option<&SpaceSecretSyncStatus>,
+    new: &'a SpaceSecretSyncStatus,
+) -> impl Iterator<Item = (Reason, &'a str)> {
+    let before = old.map(|status| status.conditions.clone()).unwrap_or_default();
+    new.conditions.iter().filter(|c| ["Ready", "KeysComplete", "Delivered"].contains(&c.type_.as_str())).filter_map(
+        move |condition| {
+            let reason = Reason::parse(&condition.reason).filter(|r| r.telling() == Telling::Warning)?;
+            let told = find(&before, &condition.type_).is_some_and(|c| c.reason == condition.reason);
+            (!told).then_some((reason, condition.message.as_str()))
+        },
+    )
+}
