@@ -71,8 +71,11 @@ class Layer:
 
     def digest(self):
         self.tar.close()
+        digest = hashlib.sha256()
         with open(self.path, "rb") as content:
-            return hashlib.file_digest(content, "sha256").hexdigest()
+            while block := content.read(1 << 20):
+                digest.update(block)
+        return digest.hexdigest()
 
 
 def base(layer):

@@ -4,11 +4,16 @@ mod api_server;
 
 use std::collections::BTreeSet;
 
-use api_server::{client, kubectl, served};
+use api_server::{kubectl, plane, served};
+use hyper_util::{client::legacy::connect::HttpConnector, rt::TokioExecutor};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
     JSONSchemaProps, JSONSchemaPropsOrArray, JSONSchemaPropsOrBool,
 };
-use kube::Client;
+use kube::{
+    Client, Config,
+    client::{Body, ConfigExt},
+    config::{KubeConfigOptions, Kubeconfig},
+};
 use serde_json::{Value, json};
 use spacesync::resources::crds;
 
@@ -610,6 +615,24 @@ fn installing_them_warns_of_nothing() {
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
+
+/// A client of the cluster's admin. One for each test, since it lives on that test's runtime.
+async fn client() -> Client {
+    let kubeconfig = Kubeconfig::read_from(plane().kubeconfig()).expect("a kubeconfig");
+    let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.expect("a config");
+    // kube's own connector leaves Nagle's algorithm on: each request with a body then waits 40 ms for the delayed
+    // acknowledgement of its head.
+    let mut tcp = HttpConnector::new();
+    tcp.enforce_http(false);
+    tcp.set_nodelay(true);
+    let tls = config.rustls_https_connector_with_connector(tcp).expect("TLS");
+    let service = tower::ServiceBuilder::new()
+        .layer(config.base_uri_layer())
+        .option_layer(config.auth_layer().expect("a token"))
+        .map_err(tower::BoxError::from)
+        .service(hyper_util::client::legacy::Client::builder(TokioExecutor::new()).build::<_, Body>(tls));
+    Client::new(service, config.default_namespace)
+}
 
 #[derive(Clone, Copy, PartialEq)]
 enum Run {

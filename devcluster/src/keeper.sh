@@ -1,3 +1,6 @@
+# shellcheck shell=sh
+# shellcheck disable=SC2086 # a list of process ids is meant to be split
+
 # Ends a run: $1 is its folder, $2 the mark that all its processes carry in their environment.
 #
 # Standard input is a pipe whose other end only the owner of the run has. It never writes: the pipe ends when the owner

@@ -39,8 +39,6 @@ enum Command {
     Tools,
     /// Prints the path of the admin's kubeconfig file.
     Kubeconfig,
-    #[command(hide = true)]
-    Hold { part: String },
 }
 
 #[derive(Args)]
@@ -61,7 +59,7 @@ struct Wanted {
 }
 
 fn main() -> ExitCode {
-    match run(&Cli::parse().command) {
+    match up::hold_if_asked().and_then(|()| run(&Cli::parse().command)) {
         Ok(code) => code,
         Err(error) => {
             eprintln!("error: {error:#}");
@@ -92,7 +90,6 @@ fn run(command: &Command) -> Result<ExitCode> {
             let cluster = attach().and_then(|up| up.cluster).context("no cluster is up: `devcluster up`")?;
             println!("{}", cluster.kubeconfig().display());
         }
-        Command::Hold { part } => up::hold(&serde_json::from_str(part)?)?,
     }
     Ok(ExitCode::SUCCESS)
 }

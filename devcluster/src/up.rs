@@ -9,7 +9,7 @@ use std::path::Path;
 
 use anyhow::Result;
 
-pub use part::{Part, hold};
+pub use part::Part;
 
 use crate::cluster::Cluster;
 use crate::node_box::Node;
@@ -38,7 +38,20 @@ pub fn attach() -> Option<Up> {
     (cluster.is_some() || openbao.is_some()).then_some(Up { cluster, node, openbao })
 }
 
-/// Starts a part in the background, by `program` (a `devcluster` binary), and waits until it answers. Returns whether it
+/// Makes this process the owner of a part where it was called as `PROGRAM hold PART`, which is how [`up`] calls its
+/// `program`; only then it does not return until it is ended. The first line of such a program's `main`.
+pub fn hold_if_asked() -> Result<()> {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    match args.as_slice() {
+        [word, part] if word == part::HOLD => {
+            part::hold(&serde_json::from_str(part)?)?;
+            std::process::exit(0)
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Starts a part in the background, owned by a process of `program` (see [`hold_if_asked`]), and waits until it answers. Returns whether it
 /// was up already.
 pub fn up(program: &Path, part: &Part) -> Result<bool> {
     part::start(program, part)

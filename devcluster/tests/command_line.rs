@@ -133,6 +133,15 @@ fn the_next_start_sweeps_up_when_even_the_keeper_was_killed() -> Result<()> {
 }
 
 #[test]
+fn what_is_up_ends_when_its_folder_is_removed_by_hand() -> Result<()> {
+    let dev = Dev::new("removed")?;
+    dev.run(&["up", "--openbao"])?;
+    fs::remove_dir_all(dev.0.join("up"))?;
+    dev.wait_until_empty();
+    Ok(())
+}
+
+#[test]
 fn a_box_is_gone_after_its_owner_was_killed() -> Result<()> {
     if Command::new("id").arg("-u").output()?.stdout != b"0\n" {
         println!("SKIPPED: a node needs root");

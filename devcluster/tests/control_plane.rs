@@ -133,10 +133,14 @@ fn nothing_is_left_after_drop() -> Result<()> {
     let plane = ControlPlane::start()?;
     let (dir, api_server) = (plane.dir().to_owned(), plane.api_server_pid());
     assert!(dir.is_dir());
+    let mut guest = std::process::Command::new("sleep");
+    plane.tie(guest.arg("1000"));
+    let mut guest = guest.spawn()?;
     let begun = Instant::now();
     drop(plane);
     println!("gone in {:.2} s", begun.elapsed().as_secs_f64());
     assert!(!dir.exists());
+    assert!(guest.try_wait()?.is_some(), "what was tied to the cluster ended with it");
     assert!(!std::path::Path::new(&format!("/proc/{api_server}")).exists());
     Ok(())
 }

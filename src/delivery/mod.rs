@@ -1,24 +1,35 @@
 //! FlowApp: inject the volume, tell the pods, count who has loaded what.
 
 pub mod controller;
+pub mod delivered;
 pub mod pod;
+#[cfg(test)]
+mod sample;
+pub mod serving;
+pub mod signal;
 pub mod workload;
-use crate::{
-    cluster::cache::Key, operator::Context, resources::condition::Verdict, resources::sync::DeliveryStatus,
-    resources::*, sync::status::Delivery,
-};
+
 use std::sync::Arc;
+
+use crate::{
+    cluster::cache::Key,
+    operator::Context,
+    resources::{FlowApp, SpaceSecretSync},
+    sync::status::Delivery,
+};
+
 /// stub
 pub fn orphans(_: &Arc<Context>) -> Vec<Key> {
     vec![]
 }
-/// stub
+
+/// How far the current revision of a sync has come, from everything of its namespace.
 pub fn delivery_of(
-    _s: &SpaceSecretSync,
-    _r: Option<&str>,
-    _a: &[Arc<FlowApp>],
-    _ss: &[Arc<SpaceSecretSync>],
-    _p: &[Arc<pod::PodView>],
+    sync: &SpaceSecretSync,
+    revision: Option<&str>,
+    apps: &[Arc<FlowApp>],
+    syncs: &[Arc<SpaceSecretSync>],
+    pods: &[Arc<pod::PodView>],
 ) -> Delivery {
-    Delivery { status: DeliveryStatus::default(), verdict: Verdict::new(true, Reason::NoPods, &[]) }
+    delivered::delivery_of(sync, revision, apps, syncs, pods, jiff::Timestamp::now())
 }

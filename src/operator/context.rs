@@ -146,7 +146,7 @@ pub struct Context {
 impl Context {
     /// Counts a question to a store.
     pub fn count_store(&self, manager: &str, kind: &'static str, error: Option<&StoreError>) {
-        let result = error.map_or("ok", |error| Reason::from(error).as_str());
+        let result = error.map_or("ok", |error| error.reason().as_str());
         let labels = StoreLabels { secret_manager: manager.to_owned(), kind, result };
         self.metrics.store_requests.get_or_create(&labels).inc();
     }

@@ -101,16 +101,6 @@ pub enum StoreError {
     Config(String),
 }
 
-impl StoreError {
-    /// Whether the store as a whole is well and only this entry is not.
-    pub fn is_of_entry(&self) -> bool {
-        matches!(
-            self,
-            Self::NotFound(_) | Self::Deleted(_) | Self::Forbidden(_) | Self::Malformed(_) | Self::TooLarge(_)
-        )
-    }
-}
-
 /// What is known of many entries after one look: each with its head, or why not.
 pub type Heads = HashMap<String, Result<Head, StoreError>>;
 
@@ -128,7 +118,7 @@ impl Store {
     pub fn is_bulk(&self) -> bool {
         match self {
             Self::Kubernetes(_) => false,
-            Self::OpenBao(store) => store.is_bulk(),
+            Self::OpenBao(store) => store.bulk(),
         }
     }
 

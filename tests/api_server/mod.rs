@@ -4,13 +4,6 @@ use std::{io::Write, process::Stdio, sync::LazyLock};
 
 use devcluster::ControlPlane;
 
-use hyper_util::{client::legacy::connect::HttpConnector, rt::TokioExecutor};
-use kube::{
-    Client, Config,
-    client::{Body, ConfigExt},
-    config::{KubeConfigOptions, Kubeconfig},
-};
-
 /// What kubectl answered.
 #[derive(Debug)]
 pub struct Said {
@@ -29,7 +22,7 @@ impl Said {
 }
 
 /// Ends with the test binary, however that ends.
-fn plane() -> &'static ControlPlane {
+pub fn plane() -> &'static ControlPlane {
     static PLANE: LazyLock<ControlPlane> = LazyLock::new(|| ControlPlane::start().expect("a control plane"));
     &PLANE
 }
@@ -65,22 +58,4 @@ pub fn served(resource: &str) {
         assert!(began.elapsed().as_secs() < 30, "{}", said.err);
         std::thread::sleep(std::time::Duration::from_millis(100));
     }
-}
-
-/// A client of the cluster's admin. One for each test, since it lives on that test's runtime.
-pub async fn client() -> Client {
-    let kubeconfig = Kubeconfig::read_from(plane().kubeconfig()).expect("a kubeconfig");
-    let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.expect("a config");
-    // kube's own connector leaves Nagle's algorithm on: each request with a body then waits 40 ms for the delayed
-    // acknowledgement of its head.
-    let mut tcp = HttpConnector::new();
-    tcp.enforce_http(false);
-    tcp.set_nodelay(true);
-    let tls = config.rustls_https_connector_with_connector(tcp).expect("TLS");
-    let service = tower::ServiceBuilder::new()
-        .layer(config.base_uri_layer())
-        .option_layer(config.auth_layer().expect("a token"))
-        .map_err(tower::BoxError::from)
-        .service(hyper_util::client::legacy::Client::builder(TokioExecutor::new()).build::<_, Body>(tls));
-    Client::new(service, config.default_namespace)
 }

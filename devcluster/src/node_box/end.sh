@@ -1,5 +1,9 @@
+# shellcheck shell=sh
+# shellcheck disable=SC2046,SC2086 # lists of process ids and of folders are meant to be split
+
 # Undoes what a box leaves outside of its namespaces, which are gone: empty cgroups, and the host's network device.
 # Version 1 of cgroups has a hierarchy for each controller, version 2 has one.
+: "${box:?is the name of the cgroup}"
 roots() { find /sys/fs/cgroup -maxdepth 2 -type d -name "$box" 2>/dev/null; }
 
 tries=0

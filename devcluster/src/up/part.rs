@@ -8,6 +8,7 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use rustix::io::Errno;
 use rustix::process::{Pid, Signal, kill_process};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
@@ -16,6 +17,9 @@ use crate::control_plane::ControlPlane;
 use crate::node_box::{Image, Node, NodeBox};
 use crate::openbao::{BaoAddress, OpenBao, OpenBaoOptions};
 use crate::{places, progress};
+
+/// The word for a process that owns a part.
+pub(super) const HOLD: &str = "hold";
 
 const CLUSTER: &str = "cluster";
 const OPENBAO: &str = "openbao";
@@ -108,7 +112,7 @@ pub(super) fn start(program: &Path, wanted: &Part) -> Result<bool> {
     // Out of this session, so that closing the terminal does not end it.
     let mut owner = Command::new("setsid")
         .arg(program)
-        .args(["hold", &serde_json::to_string(wanted)?])
+        .args([HOLD, &serde_json::to_string(wanted)?])
         .stdin(Stdio::null())
         .stdout(out.try_clone()?)
         .stderr(out)
@@ -130,8 +134,8 @@ fn wait_for_state(slot: &str, lives: impl FnMut() -> bool) -> Result<()> {
     }
 }
 
-/// Owns a part until this process is ended. For the hidden command `hold`, and for nobody else.
-pub fn hold(part: &Part) -> Result<()> {
+/// Owns a part until this process is ended.
+pub(super) fn hold(part: &Part) -> Result<()> {
     let slot = part.slot();
     fs::create_dir_all(folder())?;
     let mut lock = File::options().create(true).truncate(false).write(true).open(lock_file(slot))?;
@@ -144,26 +148,29 @@ pub fn hold(part: &Part) -> Result<()> {
         Part::Plane => {
             let plane = ControlPlane::builder().scheduler(true).start()?;
             publish(part, ClusterState::Plane((*plane).clone()))?;
-            forever(&plane)
+            keep(part, plane);
         }
         Part::Node { node_red } => {
             let builder = if *node_red { NodeBox::builder().image(Image::NodeRed) } else { NodeBox::builder() };
             let node = builder.start()?;
             publish(part, ClusterState::Node((*node).clone()))?;
-            forever(&node)
+            keep(part, node);
         }
         Part::OpenBao { tls } => {
             let bao = OpenBao::start(OpenBaoOptions { tls: *tls, ..OpenBaoOptions::default() })?;
             publish(part, bao.address().clone())?;
-            forever(&bao)
+            keep(part, bao);
         }
     }
+    Ok(())
 }
 
-fn forever<T>(_owned: &T) -> ! {
-    loop {
-        thread::park();
+/// Until this process is ended; or until somebody removes the folder by hand, after which nobody could find us.
+fn keep<T>(part: &Part, owned: T) {
+    while state_file(part.slot()).exists() {
+        thread::sleep(Duration::from_secs(1));
     }
+    drop(owned);
 }
 
 /// Whole or not at all.
@@ -176,9 +183,11 @@ fn publish<T: Serialize>(part: &Part, owned: T) -> Result<()> {
 
 pub(super) fn stop_all() -> Result<Vec<&'static str>> {
     let owners: Vec<_> = [CLUSTER, OPENBAO].into_iter().filter_map(|slot| Some((slot, owner(slot)?))).collect();
-    for (_, pid) in &owners {
-        // It may have ended since.
-        kill_process(*pid, Signal::TERM).ok();
+    for (slot, pid) in &owners {
+        // Any other error: it has ended since.
+        if kill_process(*pid, Signal::TERM) == Err(Errno::PERM) {
+            bail!("{slot} was brought up by another user: run this as that user, or with sudo");
+        }
     }
     for (slot, _) in &owners {
         for _ in 0..500 {

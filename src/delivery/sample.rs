@@ -1,0 +1,69 @@
+//! Objects for the tests of this room.
+
+use std::sync::Arc;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use kube::core::ObjectMeta;
+
+use super::pod::{Ack, PodView};
+use crate::resources::{FlowApp, FlowAppSpec, SpaceSecretSync, SpaceSecretSyncSpec, flow_app::WorkloadRef};
+
+/// The revision that tests speak of.
+pub const R1: &str = "1-00000000000000aa";
+/// The one after it.
+pub const R2: &str = "2-00000000000000bb";
+
+pub fn at_ms(ms: i64) -> jiff::Timestamp {
+    jiff::Timestamp::from_millisecond(ms).unwrap()
+}
+
+fn meta(name: &str, second: i64) -> ObjectMeta {
+    ObjectMeta {
+        namespace: Some("ns".into()),
+        name: Some(name.into()),
+        uid: Some(format!("uid-of-{name}")),
+        generation: Some(1),
+        creation_timestamp: Some(Time(at_ms(second * 1000))),
+        ..ObjectMeta::default()
+    }
+}
+
+pub fn sync(name: &str, second: i64) -> SpaceSecretSync {
+    SpaceSecretSync { metadata: meta(name, second), spec: SpaceSecretSyncSpec::default(), status: None }
+}
+
+pub fn app(name: &str) -> FlowApp {
+    let workload_ref = WorkloadRef { kind: "Deployment".into(), name: "ingest".into() };
+    let spec = FlowAppSpec { version: "5.3.0".into(), workload_ref, ..FlowAppSpec::default() };
+    FlowApp { metadata: meta(name, 1), spec, status: None }
+}
+
+pub fn pod(name: &str, app: &str) -> PodView {
+    PodView {
+        namespace: "ns".into(),
+        name: name.into(),
+        uid: format!("uid-of-{name}"),
+        resource_version: "1".into(),
+        flow_app: app.into(),
+        started: true,
+        ready: true,
+        ..PodView::default()
+    }
+}
+
+pub fn told(pod: PodView, revision: &str, attempt: u32, ms: i64) -> PodView {
+    let signal = Some(format!("{attempt}/{ms}"));
+    PodView { revision: Some(revision.into()), flow_app_version: Some("5.3.0".into()), signal, ..pod }
+}
+
+pub fn acked(pod: PodView, revision: &str) -> PodView {
+    PodView { loaded: Some(Ack { loaded: true, reason: "Loaded".into(), revision: revision.into() }), ..pod }
+}
+
+pub fn failed(pod: PodView, revision: &str, reason: &str) -> PodView {
+    PodView { loaded: Some(Ack { loaded: false, reason: reason.into(), revision: revision.into() }), ..pod }
+}
+
+pub fn shared<T>(items: impl IntoIterator<Item = T>) -> Vec<Arc<T>> {
+    items.into_iter().map(Arc::new).collect()
+}

@@ -1,0 +1,221 @@
+//! OpenBao or HashiCorp Vault, KV version 2: one entry per space.
+//!
+//! ```text
+//! head   GET  metadata/<entry>                      one entry
+//! heads  LIST detailed-metadata/<folder>/           a thousand entries, OpenBao only; else one head each
+//! read   GET  metadata/<entry> and data/<entry>     the only request that brings values
+//! ```
+
+mod answer;
+mod bulk;
+mod client;
+mod failure;
+mod pace;
+mod place;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    fmt,
+    sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+    time::Duration,
+};
+
+use jiff::Timestamp;
+use secrecy::SecretString;
+
+use self::{
+    answer::{Known, No, Values},
+    bulk::Bulk,
+    client::{Body, Client},
+};
+use super::{Head, Snapshot, StoreError};
+
+/// How often a read starts over when the entry moves under it.
+const READS: usize = 3;
+
+/// Which server, which entries, and how to get in.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The server's URL, such as `https://openbao.openbao.svc:8200`.
+    pub address: String,
+    /// Where the KV version 2 engine is mounted, such as `secret`.
+    pub mount: String,
+    /// What stands before each path, such as `spaces/`.
+    pub path_prefix: String,
+    /// The only certificates to trust, in PEM; the system's where there are none.
+    pub ca_pem: Option<Vec<u8>>,
+    /// How to log in. Another one needs another client.
+    pub credential: Credential,
+    /// How hard the server may be asked.
+    pub limits: Limits,
+}
+
+/// How to log in. Never shown.
+#[derive(Clone, Debug)]
+pub enum Credential {
+    /// A token; white space around it does not count.
+    Token(SecretString),
+}
+
+/// How hard a server may be asked, and how long an answer may take.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Requests at once.
+    pub concurrency: u32,
+    /// Requests a second.
+    pub per_second: u32,
+    /// For making a connection.
+    pub connect: Duration,
+    /// For a request and its whole answer.
+    pub whole: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { concurrency: 16, per_second: 100, connect: Duration::from_secs(5), whole: Duration::from_secs(10) }
+    }
+}
+
+/// A client of one server.
+pub struct OpenBao {
+    client: Client,
+    bulk: Bulk,
+    /// Whether the mount was seen to be KV version 2.
+    is_kv2: AtomicBool,
+    /// How many heads may be asked for at once: half of all, so that a read never waits behind a whole round of them.
+    width: usize,
+    asked: Asked,
+}
+
+/// How often a client has asked for what.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Requests {
+    /// For the head of one entry.
+    pub heads: u64,
+    /// For a page of heads.
+    pub pages: u64,
+    /// For the values of one entry.
+    pub reads: u64,
+}
+
+#[derive(Default)]
+struct Asked {
+    heads: AtomicU64,
+    pages: AtomicU64,
+    reads: AtomicU64,
+}
+
+impl OpenBao {
+    /// A client; nothing is asked yet.
+    pub fn new(settings: &Settings) -> Result<Self, StoreError> {
+        Ok(Self {
+            client: Client::new(settings)?,
+            bulk: Bulk::default(),
+            is_kv2: AtomicBool::new(false),
+            width: (settings.limits.concurrency as usize / 2).max(1),
+            asked: Asked::default(),
+        })
+    }
+
+    /// The head of one entry.
+    pub async fn head(&self, path: &str) -> Result<Head, StoreError> {
+        Ok(self.known(path).await?.head)
+    }
+
+    /// The values of one entry, with the head that describes exactly them.
+    pub async fn read(&self, path: &str) -> Result<Snapshot, StoreError> {
+        let (known, values) = futures::join!(self.known(path), self.values(path));
+        // The values' error first, whichever came first: what a condition says must not depend on a race.
+        let (mut values, mut known) = (values?, known?);
+        for _ in 0..READS {
+            if known.describes(&values) {
+                return Ok(snapshot(known, values));
+            }
+            known = self.known(path).await?;
+            if !known.describes(&values) {
+                values = self.values(path).await?;
+            }
+        }
+        Err(StoreError::Malformed("its head and its values are of different versions".to_owned()))
+    }
+
+    /// Whether the server is known or thought to tell heads in bulk.
+    pub fn bulk(&self) -> bool {
+        self.bulk.may_be_asked()
+    }
+
+    /// How often this client has asked for what.
+    pub fn requests(&self) -> Requests {
+        let Asked { heads, pages, reads } = &self.asked;
+        Requests { heads: heads.load(Relaxed), pages: pages.load(Relaxed), reads: reads.load(Relaxed) }
+    }
+
+    async fn known(&self, path: &str) -> Result<Known, StoreError> {
+        self.asked.heads.fetch_add(1, Relaxed);
+        let body = self.entry("metadata", path).await?;
+        answer::known(&body, Timestamp::now())?.ok_or_else(|| self.not_found(path))
+    }
+
+    async fn values(&self, path: &str) -> Result<Values, StoreError> {
+        self.asked.reads.fetch_add(1, Relaxed);
+        answer::values(&self.entry("data", path).await?)
+    }
+
+    async fn entry(&self, kind: &str, path: &str) -> Result<Body, StoreError> {
+        let place = &self.client.place;
+        let doing = format!("read {}/{kind}/{}", place.mount(), place.full(path));
+        match self.client.ask(place.entry(kind, path)?, &doing).await {
+            Ok(body) => Ok(body),
+            Err(no) => Err(self.error(no, path).await),
+        }
+    }
+
+    async fn error(&self, no: No, path: &str) -> StoreError {
+        match no {
+            No::Missing if self.is_other_engine().await => self.no_engine(),
+            No::Missing => self.not_found(path),
+            No::Deleted => StoreError::Deleted(self.client.place.name(path)),
+            No::WrongMount | No::Unsupported => self.no_engine(),
+            No::Denied => StoreError::Server(403),
+            No::Unavailable => StoreError::Server(503),
+            No::Error(error) => error,
+        }
+    }
+
+    /// Where entries are missing because the mount is a wrong one, nobody may take them for gone.
+    async fn is_other_engine(&self) -> bool {
+        if self.is_kv2.load(Relaxed) {
+            return false;
+        }
+        let other = self.client.is_other_engine().await;
+        self.is_kv2.store(!other, Relaxed);
+        other
+    }
+
+    fn not_found(&self, path: &str) -> StoreError {
+        StoreError::NotFound(self.client.place.name(path))
+    }
+
+    fn no_engine(&self) -> StoreError {
+        StoreError::Config(format!("has no KV version 2 engine mounted at {}", self.client.place.mount()))
+    }
+}
+
+impl fmt::Debug for OpenBao {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OpenBao").field("place", &self.client.place).field("bulk", &self.bulk()).finish_non_exhaustive()
+    }
+}
+
+fn snapshot(known: Known, values: Values) -> Snapshot {
+    Snapshot {
+        head: known.head,
+        version: values.version,
+        created: known.created,
+        updated: values.made,
+        issued: Timestamp::now(),
+        entries: values.entries,
+        refused: values.refused,
+    }
+}

@@ -1,0 +1,226 @@
+//! What the manifests in `deploy/` let the operator and the tenants do, on a real API server.
+
+mod api_server;
+
+use std::{
+    sync::Once,
+    thread,
+    time::{Duration, Instant},
+};
+
+use api_server::kubectl;
+
+const OPERATOR: &str = "--as=system:serviceaccount:spacesync-system:spacesync";
+/// More rights on Secrets than its role has: what is refused to it now is refused by the policy.
+const AND_MORE: &str = "--as-group=all-secrets --as-group=system:authenticated";
+const OWN: &str = "spacesync-system";
+
+#[test]
+fn installing_it_warns_of_nothing() {
+    install();
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy");
+    for folder in [folder.to_owned(), format!("{folder}/samples")] {
+        let said = kubectl(&format!("apply --server-side --force-conflicts -k {folder}"), "");
+        assert!(said.ok && said.err.is_empty(), "{said:?}");
+    }
+    for policy in ["spacesync-own-namespace", "spacesync-managed-secrets"] {
+        let path = "-o jsonpath={.status.typeChecking}";
+        let checked = kubectl(&format!("get validatingadmissionpolicy {policy} {path}"), "").done();
+        assert!(matches!(checked.as_str(), "" | "{}"), "{policy}: {checked}");
+    }
+}
+
+#[test]
+fn the_samples_leave_to_people_what_people_set_in_the_editor() {
+    install();
+    for (resource, field) in [("sss/secrets", "autoSync"), ("flowapp/ingest", "syncOnSave")] {
+        let value = kubectl(&format!("get {resource} -n newsroom-dev -o jsonpath={{.spec.{field}}}"), "").done();
+        assert_eq!(value, "", "{resource} sets {field}");
+    }
+}
+
+#[test]
+fn the_operator_cannot_write_a_spaces_secrets_even_where_rbac_would_let_it() {
+    install();
+    let entry =
+        "Secret space-newsroom-dev is an entry of the embedded store: the operator reads those and never writes them";
+    refused(&format!("create -n {OWN} -f -"), &secret("space-other", ""), &entry.replace("newsroom-dev", "other"));
+    refused(&format!("replace -n {OWN} -f -"), &secret("space-newsroom-dev", ""), entry);
+    refused(&format!("patch secret space-newsroom-dev -n {OWN} -p {{\"data\":{{\"A\":\"eA==\"}}}}"), "", entry);
+    refused(&format!("apply --server-side --force-conflicts -n {OWN} -f -"), &secret("space-newsroom-dev", ""), entry);
+    refused(&format!("delete secret space-newsroom-dev -n {OWN}"), "", entry);
+    refused(&format!("delete secrets -n {OWN} --all"), "", "is an entry of the embedded store");
+    refused(&format!("delete --raw /api/v1/namespaces/{OWN}/secrets"), "", "only its own Secrets, named spacesync-*");
+    // generateName: the name is the server's, the prefix is checked all the same.
+    let generated = secret("", "").replace("name: \"\"", "generateName: space-");
+    refused(&format!("create -n {OWN} -f -"), &generated, "is an entry of the embedded store");
+}
+
+#[test]
+fn in_its_own_namespace_the_operator_writes_its_own_secrets_and_no_others() {
+    install();
+    kubectl(&format!("create -n {OWN} -f -"), &secret("bao-token", "")).done();
+    let says = "in its own namespace the operator writes only its own Secrets, named spacesync-*: not bao-token";
+    refused(&format!("replace -n {OWN} -f -"), &secret("bao-token", ""), says);
+    refused(&format!("delete secret bao-token -n {OWN}"), "", says);
+    refused(&format!("create -n {OWN} -f -"), &secret("other", ""), "named spacesync-*: not other");
+    allowed(&format!("create -n {OWN} -f -"), &secret("spacesync-api-tls", ""));
+    allowed(&format!("replace -n {OWN} -f -"), &secret("spacesync-api-tls", ""));
+    allowed(&format!("delete secret spacesync-api-tls -n {OWN}"), "");
+    allowed(&format!("get secret space-newsroom-dev -n {OWN}"), "");
+    allowed(&format!("get secret bao-token -n {OWN}"), "");
+}
+
+#[test]
+fn elsewhere_the_operator_writes_managed_secrets_and_no_others() {
+    install();
+    let ours = "labels: {spacesync.dev/sync: secrets}";
+    allowed("create -n newsroom-dev -f -", &secret("secrets", ours));
+    allowed("replace -n newsroom-dev -f -", &secret("secrets", ours));
+    // Retain: it lets go of what it managed.
+    allowed("replace -n newsroom-dev -f -", &secret("secrets", ""));
+
+    let says = "the operator writes only Secrets that are labelled spacesync.dev/sync, or whose owner consented";
+    refused("create -n newsroom-dev -f -", &secret("foreign", ""), says);
+    kubectl("create -n newsroom-dev -f -", &secret("foreign", "")).done();
+    refused("replace -n newsroom-dev -f -", &secret("foreign", ours), says);
+    refused("delete secret foreign -n newsroom-dev", "", says);
+
+    kubectl("annotate secret foreign -n newsroom-dev spacesync.dev/adopt=secrets", "").done();
+    refused("delete secret foreign -n newsroom-dev", "", says);
+    allowed("replace -n newsroom-dev -f -", &secret("foreign", ours));
+    allowed("delete secret foreign -n newsroom-dev", "");
+
+    let token = secret("token", &format!("{ours}, annotations: {{kubernetes.io/service-account.name: default}}"))
+        .replace("type: Opaque", "type: kubernetes.io/service-account-token");
+    refused("create -n kube-system -f -", &token, "the operator makes Secrets of type Opaque only");
+}
+
+#[test]
+fn other_people_write_the_embedded_store_as_before() {
+    install();
+    kubectl(&format!("create -n {OWN} -f -"), &secret("space-people", "")).done();
+    kubectl(&format!("delete secret space-people -n {OWN}"), "").done();
+}
+
+#[test]
+fn the_operators_role_holds_what_it_needs_and_not_more() {
+    install();
+    for (may, question) in [
+        ("yes", "list secretmanagers.spacesync.dev"),
+        ("yes", "watch spaces.spacesync.dev"),
+        ("yes", "list spacesecretsyncs.spacesync.dev -A"),
+        ("yes", "watch flowapps.spacesync.dev -A"),
+        ("yes", "patch spacesecretsyncs.spacesync.dev --subresource=status -n newsroom-dev"),
+        ("no", "patch spacesecretsyncs.spacesync.dev -n newsroom-dev"),
+        ("no", "update spaces.spacesync.dev"),
+        ("no", "create spaces.spacesync.dev"),
+        ("no", "delete flowapps.spacesync.dev -n newsroom-dev"),
+        ("yes", "patch pods --subresource=status -n newsroom-dev"),
+        ("no", "patch pods -n newsroom-dev"),
+        ("no", "update pods -n newsroom-dev"),
+        ("no", "create pods -n newsroom-dev"),
+        ("no", "create pods --subresource=exec -n newsroom-dev"),
+        ("yes", "patch deployments.apps -n newsroom-dev"),
+        ("yes", "patch statefulsets.apps -n newsroom-dev"),
+        ("no", "create deployments.apps -n newsroom-dev"),
+        ("no", "patch daemonsets.apps -n newsroom-dev"),
+        ("yes", "update secrets -n newsroom-dev"),
+        ("no", "deletecollection secrets -n newsroom-dev"),
+        ("yes", "patch configmaps -n newsroom-dev"),
+        ("yes", "create events.events.k8s.io -n newsroom-dev"),
+        ("yes", "get customresourcedefinitions.apiextensions.k8s.io/flowapps.spacesync.dev"),
+        ("no", "list customresourcedefinitions.apiextensions.k8s.io"),
+        ("yes", "update leases.coordination.k8s.io -n spacesync-system"),
+        ("no", "update leases.coordination.k8s.io -n kube-system"),
+        ("no", "create serviceaccounts/token -n newsroom-dev"),
+        ("no", "impersonate users"),
+        ("no", "create clusterrolebindings.rbac.authorization.k8s.io"),
+    ] {
+        let said = kubectl(&format!("auth can-i {question} {OPERATOR}"), "");
+        assert_eq!(said.out.trim(), may, "{question}: {}", said.err);
+    }
+}
+
+#[test]
+fn tenants_edit_their_syncs_and_flow_apps_and_never_a_space() {
+    install();
+    kubectl("create rolebinding editors --clusterrole=edit --user=eda -n newsroom-dev", "").done();
+    kubectl("create rolebinding viewers --clusterrole=view --user=vic -n newsroom-dev", "").done();
+    // The controller manager puts the aggregated roles together.
+    within(Duration::from_secs(20), || {
+        let said = kubectl("auth can-i create flowapps.spacesync.dev -n newsroom-dev --as=eda", "");
+        if said.ok { Ok(()) } else { Err(said.out) }
+    });
+    for (may, user, question) in [
+        ("yes", "eda", "patch spacesecretsyncs.spacesync.dev -n newsroom-dev"),
+        ("yes", "eda", "list flowapps.spacesync.dev -n newsroom-dev"),
+        ("no", "eda", "patch spacesecretsyncs.spacesync.dev --subresource=status -n newsroom-dev"),
+        ("no", "eda", "patch pods --subresource=status -n newsroom-dev"),
+        ("no", "eda", "create spacesecretsyncs.spacesync.dev -n default"),
+        ("no", "eda", "create spaces.spacesync.dev"),
+        ("no", "eda", "get spaces.spacesync.dev"),
+        ("no", "eda", "get secretmanagers.spacesync.dev"),
+        ("no", "eda", "get secrets -n spacesync-system"),
+        ("yes", "vic", "get spacesecretsyncs.spacesync.dev -n newsroom-dev"),
+        ("yes", "vic", "watch flowapps.spacesync.dev -n newsroom-dev"),
+        ("no", "vic", "patch spacesecretsyncs.spacesync.dev -n newsroom-dev"),
+        ("no", "vic", "create flowapps.spacesync.dev -n newsroom-dev"),
+        ("no", "vic", "get spaces.spacesync.dev"),
+    ] {
+        let said = kubectl(&format!("auth can-i {question} --as={user}"), "");
+        assert_eq!(said.out.trim(), may, "{user}: {question}: {}", said.err);
+    }
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+
+/// `deploy/` and its samples, in force.
+fn install() {
+    static INSTALLED: Once = Once::new();
+    INSTALLED.call_once(|| {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy");
+        kubectl(&format!("apply --server-side -k {folder}"), "").done();
+        api_server::served("sss");
+        kubectl(&format!("apply --server-side -k {folder}/samples"), "").done();
+        kubectl("create clusterrole all-secrets --verb=* --resource=secrets", "").done();
+        kubectl("create clusterrolebinding all-secrets --clusterrole=all-secrets --group=all-secrets", "").done();
+        // The API server takes a moment to put a new policy in force.
+        for namespace in [OWN, "newsroom-dev"] {
+            within(Duration::from_secs(20), || {
+                let said =
+                    kubectl(&format!("create -n {namespace} --dry-run=server -f - {OPERATOR}"), &secret("probe", ""));
+                if said.err.contains("ValidatingAdmissionPolicy") { Ok(()) } else { Err(said.err) }
+            });
+        }
+    });
+}
+
+fn within(patience: Duration, mut attempt: impl FnMut() -> Result<(), String>) {
+    let began = Instant::now();
+    while let Err(why) = attempt() {
+        assert!(began.elapsed() < patience, "{why}");
+        thread::sleep(Duration::from_millis(100));
+    }
+}
+
+fn secret(name: &str, meta: &str) -> String {
+    let meta = if meta.is_empty() { String::new() } else { format!(", {meta}") };
+    format!("apiVersion: v1\nkind: Secret\ntype: Opaque\nmetadata: {{name: \"{name}\"{meta}}}\nstringData: {{A: x}}\n")
+}
+
+#[track_caller]
+fn allowed(line: &str, input: &str) {
+    kubectl(&format!("{line} {OPERATOR} {AND_MORE}"), input).done();
+}
+
+#[track_caller]
+fn refused(line: &str, input: &str, says: &str) {
+    let said = kubectl(&format!("{line} {OPERATOR} {AND_MORE}"), input);
+    assert!(!said.ok, "{line} was let through: {}", said.out);
+    assert!(
+        said.err.contains("ValidatingAdmissionPolicy 'spacesync-") && said.err.contains(says),
+        "{line}: {}",
+        said.err
+    );
+}

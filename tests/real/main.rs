@@ -1,0 +1,10 @@
+//! Spacesync as its users meet it: the real operator, under its own role, on a real API server.
+//!
+//! One control plane and one operator serve all tests; each test has a namespace, a space and an entry of its own. Tests
+//! that break something for everybody start a world of their own.
+
+mod asking;
+mod content;
+mod target;
+mod tenant;
+mod world;

@@ -1,0 +1,185 @@
+//! The managed Secret and whoever else touches it.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::{ByteString, api::core::v1::Secret};
+use kube::{Api, api::PostParams};
+use serde_json::json;
+use spacesync::resources::{SpaceSecretSync, Trigger};
+
+use crate::{
+    tenant::{Tenant, condition, message, until, until_gone, values},
+    world::World,
+};
+
+async fn foreign(tenant: &Tenant<'_>, annotations: &[(&str, &str)], type_: &str) -> Secret {
+    let data = BTreeMap::from([("theirs".to_owned(), ByteString(b"precious".to_vec()))]);
+    let mut secret = Secret { data: Some(data), type_: Some(type_.into()), ..Secret::default() };
+    secret.metadata.name = Some("secrets".into());
+    secret.metadata.annotations = Some(annotations.iter().map(|(k, v)| ((*k).into(), (*v).into())).collect());
+    tenant.api::<Secret>().create(&PostParams::default(), &secret).await.unwrap()
+}
+
+async fn synced(tenant: &Tenant<'_>) -> Secret {
+    tenant.sync(json!({})).await;
+    let secret = tenant.until_secret(&[("A", "1")]).await;
+    tenant.until_condition("Ready", "True/Synced").await;
+    secret
+}
+
+#[tokio::test]
+async fn an_edited_secret_is_put_back_from_the_store() {
+    let tenant = World::shared().tenant(&[("A", "1")]).await;
+    synced(&tenant).await;
+    tenant.patch::<Secret>("secrets", json!({"stringData": {"A": "edited", "EXTRA": "x"}})).await;
+    tenant.until_secret(&[("A", "1")]).await;
+    let status = tenant.until_status("drift", |s| s.history[0].trigger == Trigger::Drift).await;
+    assert_eq!(status.version, Some(1));
+    assert_eq!(status.history[0].changed.names, ["A"]);
+    assert_eq!(status.history[0].removed.names, ["EXTRA"]);
+}
+
+#[tokio::test]
+async fn a_deleted_secret_is_put_back() {
+    let tenant = World::shared().tenant(&[("A", "1")]).await;
+    let before = synced(&tenant).await;
+    tenant.delete::<Secret>("secrets").await;
+    let uid = before.metadata.uid;
+    until(tenant.api::<Secret>(), "secrets", "a new one", |s| s.metadata.uid != uid && values(s).len() == 1).await;
+    tenant.until_status("drift", |s| s.history[0].trigger == Trigger::Drift).await;
+}
+
+#[tokio::test]
+async fn a_secret_that_was_made_immutable_is_made_anew() {
+    let tenant = World::shared().tenant(&[("A", "1")]).await;
+    let before = synced(&tenant).await;
+    tenant.patch::<Secret>("secrets", json!({"immutable": true})).await;
+    let fresh = until(tenant.api::<Secret>(), "secrets", "it is not immutable", |secret| {
+        secret.immutable != Some(true) && secret.metadata.uid != before.metadata.uid
+    })
+    .await;
+    assert_eq!(values(&fresh)["A"], "1");
+    tenant.entry(&[("A", "2")]).await;
+    tenant.until_secret(&[("A", "2")]).await;
+}
+
+#[tokio::test]
+async fn our_annotations_are_put_back_too() {
+    let tenant = World::shared().tenant(&[("A", "1")]).await;
+    let before = synced(&tenant).await;
+    tenant.annotate::<Secret>("secrets", "spacesync.dev/revision", Some("9-0000000000000000")).await;
+    let revision = before.metadata.annotations.unwrap()["spacesync.dev/revision"].clone();
+    until(tenant.api::<Secret>(), "secrets", "our revision", |secret| {
+        secret.metadata.annotations.as_ref().is_some_and(|a| a["spacesync.dev/revision"] == revision)
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_label_of_somebody_else_is_not_drift() {
+    let tenant = World::shared().tenant(&[("A", "1")]).await;
+    synced(&tenant).await;
+    let labelled = tenant.patch::<Secret>("secrets", json!({"metadata": {"labels": {"theirs": "yes"}}})).await;
+    let version = labelled.metadata.resource_version.clone();
+    let status =
+        tenant.until_status("seen", |s| s.target.as_ref().map(|t| t.resource_version.clone()) == version).await;
+    assert_eq!(status.history.len(), 1);
+    let after = tenant.api::<Secret>().get("secrets").await.unwrap();
+    assert_eq!(after.metadata.labels.unwrap()["theirs"], "yes");
+}
+
+#[tokio::test]
+async fn a_foreign_secret_is_refused_by_name_and_left_alone() {
+    let tenant = World::shared().tenant(&[("A", "1")]).await;
+    let theirs = foreign(&tenant, &[], "Opaque").await;
+    tenant.sync(json!({})).await;
+    let sync = tenant.until_condition("Ready", "False/TargetConflict").await;
+    assert!(message(&sync, "Ready").contains("Secret secrets exists and is not managed by this sync"));
+    assert_eq!(condition(&sync, "Stalled"), "True/TargetConflict");
+    let still = tenant.api::<Secret>().get("secrets").await.unwrap();
+    assert_eq!(still.metadata.resource_version, theirs.metadata.resource_version);
+    tenant.delete::<Secret>("secrets").await;
+    tenant.until_secret(&[("A", "1")]).await;
+    tenant.until_condition("Ready", "True/Synced").await;
+}
+
+#[tokio::test]
+async fn its_owner_may_let_a_foreign_secret_be_adopted() {
+    for type_ in ["Opaque", "example.com/theirs"] {
+        let tenant = World::shared().tenant(&[("A", "1")]).await;
+        foreign(&tenant, &[("spacesync.dev/adopt", "another")], type_).await;
+        tenant.sync(json!({})).await;
+        tenant.until_condition("Ready", "False/TargetConflict").await;
+        tenant.annotate::<Secret>("secrets", "spacesync.dev/adopt", Some("secrets")).await;
+        tenant.request("manual/1").await;
+        tenant.until_secret(&[("A", "1")]).await;
+        tenant.until_condition("Ready", "True/Synced").await;
+    }
+}
+
+#[tokio::test]
+async fn of_two_syncs_with_one_target_the_older_has_it_until_it_goes() {
+    let tenant = World::shared().tenant(&[("A", "1")]).await;
+    tenant.sync_named("older", json!({"target": {"name": "secrets"}})).await;
+    until(tenant.api::<SpaceSecretSync>(), "older", "synced", |s| condition(s, "Ready") == "True/Synced").await;
+    // Creation times have whole seconds.
+    tokio::time::sleep(std::time::Duration::from_millis(1100)).await;
+    tenant.sync_named("secrets", json!({})).await;
+    let sync = tenant.until_condition("Ready", "False/TargetTaken").await;
+    assert!(message(&sync, "Ready").contains("the older sync older"), "{}", message(&sync, "Ready"));
+    tenant.delete::<SpaceSecretSync>("older").await;
+    let taken = until(tenant.api::<Secret>(), "secrets", "it is the other's", |secret| {
+        secret.metadata.labels.as_ref().is_some_and(|l| l["spacesync.dev/sync"] == "secrets")
+    })
+    .await;
+    assert_eq!(values(&taken)["A"], "1");
+    tenant.until_condition("Ready", "True/Synced").await;
+}
+
+#[tokio::test]
+async fn a_deleted_sync_takes_its_secret_along_unless_it_is_to_be_retained() {
+    let tenant = World::shared().tenant(&[("A", "1")]).await;
+    synced(&tenant).await;
+    tenant.sync_named("kept", json!({"target": {"deletionPolicy": "Retain"}})).await;
+    until(tenant.api::<Secret>(), "kept", "it is there", |_| true).await;
+    tenant.delete::<SpaceSecretSync>("secrets").await;
+    tenant.delete::<SpaceSecretSync>("kept").await;
+    until_gone(tenant.api::<Secret>(), "secrets").await;
+    let kept = until(tenant.api::<Secret>(), "kept", "it is let go", |secret| {
+        secret.metadata.labels.as_ref().is_none_or(|labels| !labels.contains_key("spacesync.dev/sync"))
+    })
+    .await;
+    assert_eq!(values(&kept)["A"], "1");
+    // After a Retain a sync of that name needs the owner's consent.
+    tenant.sync_named("kept", json!({})).await;
+    until(tenant.api::<SpaceSecretSync>(), "kept", "a conflict", |s| condition(s, "Ready") == "False/TargetConflict")
+        .await;
+    tenant.annotate::<Secret>("kept", "spacesync.dev/adopt", Some("kept")).await;
+    until(tenant.api::<SpaceSecretSync>(), "kept", "adopted", |s| condition(s, "Ready") == "True/Synced").await;
+}
+
+#[tokio::test]
+async fn another_target_name_moves_the_secret() {
+    let tenant = World::shared().tenant(&[("A", "1")]).await;
+    synced(&tenant).await;
+    tenant.sync(json!({"target": {"name": "elsewhere"}})).await;
+    until(tenant.api::<Secret>(), "elsewhere", "it is there", |s| values(s).len() == 1).await;
+    until_gone(tenant.api::<Secret>(), "secrets").await;
+}
+
+#[tokio::test]
+async fn a_namespace_of_no_space_gets_nothing() {
+    let tenant = Tenant::unbound(World::shared()).await;
+    tenant.sync(json!({})).await;
+    let sync = tenant.until_condition("Ready", "False/NamespaceNotBound").await;
+    assert!(message(&sync, "Ready").contains("an admin adds it to spec.namespaces"));
+    assert!(tenant.api::<Secret>().get_opt("secrets").await.unwrap().is_none());
+    tenant.manager("embedded", json!({"kubernetes": {}})).await;
+    tenant.entry(&[("A", "1")]).await;
+    tenant.space(json!({})).await;
+    tenant.until_secret(&[("A", "1")]).await;
+    let spaces: Api<spacesync::resources::Space> = Api::all(tenant.client.clone());
+    spaces.delete(&tenant.name, &Default::default()).await.unwrap();
+    tenant.until_condition("Ready", "False/NamespaceNotBound").await;
+    assert_eq!(values(&tenant.api::<Secret>().get("secrets").await.unwrap())["A"], "1");
+}

@@ -1,0 +1,200 @@
+//! A control plane with the operator on it.
+
+use std::{
+    net::TcpListener,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    sync::{
+        LazyLock,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use devcluster::{AuditLevel, ControlPlane};
+use hyper_util::{client::legacy::connect::HttpConnector, rt::TokioExecutor};
+use kube::{
+    Client, Config,
+    client::{Body, ConfigExt},
+    config::{KubeConfigOptions, Kubeconfig},
+};
+
+use crate::tenant::Tenant;
+
+/// The operator's own namespace.
+pub const SYSTEM: &str = "spacesync-system";
+/// The user name of the operator in audit logs.
+pub const OPERATOR_USER: &str = "system:serviceaccount:spacesync-system:spacesync";
+
+/// A running operator, as a process of its own.
+pub struct Operator {
+    process: Child,
+    /// Where it serves health and metrics.
+    pub health: String,
+    log: PathBuf,
+}
+
+impl Operator {
+    /// Everything it has logged so far.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    /// `GET` of its health and metrics port: status and body.
+    pub fn get(&self, path: &str) -> Option<(u16, String)> {
+        use std::io::{Read, Write};
+        let mut stream = std::net::TcpStream::connect(&self.health).ok()?;
+        stream.set_read_timeout(Some(Duration::from_secs(5))).ok()?;
+        write!(stream, "GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n").ok()?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).ok()?;
+        let status = answer.split_whitespace().nth(1)?.parse().ok()?;
+        Some((status, answer.split_once("\r\n\r\n")?.1.to_owned()))
+    }
+
+    /// Sends a signal by name, such as `TERM` or `KILL`.
+    pub fn signal(&self, name: &str) {
+        let done = Command::new("kill").args([&format!("-{name}"), &self.process.id().to_string()]).status();
+        assert!(done.expect("kill runs").success());
+    }
+
+    /// Its process.
+    pub fn pid(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// Waits for its end.
+    pub fn wait(&mut self) -> std::process::ExitStatus {
+        self.process.wait().expect("a child")
+    }
+
+    /// Ends it at once.
+    pub fn kill(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+impl Drop for Operator {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+static SHARED: LazyLock<(World, Operator)> = LazyLock::new(|| {
+    let world = World::start(AuditLevel::Metadata);
+    let operator = world.operator(&[]);
+    (world, operator)
+});
+
+/// A control plane on which the operator can run.
+pub struct World {
+    /// The control plane.
+    pub plane: ControlPlane,
+    kubeconfig: PathBuf,
+    operators: AtomicU32,
+}
+
+impl World {
+    /// The world that all tests share, with one operator.
+    pub fn shared() -> &'static Self {
+        &SHARED.0
+    }
+
+    /// What the operator of the shared world has logged, for whoever wonders why a test failed.
+    pub fn shared_log() -> String {
+        SHARED.1.log()
+    }
+
+    /// A world of its own, without an operator.
+    pub fn start(audit: AuditLevel) -> Self {
+        let plane = ControlPlane::builder().audit(audit).start().expect("a control plane");
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        for part in ["crds", "deploy/namespace.yaml", "deploy/rbac.yaml", "deploy/policy.yaml"] {
+            let path = root.join(part);
+            let flag = if path.is_dir() { "-k" } else { "-f" };
+            let path = path.to_string_lossy().into_owned();
+            plane.kubectl(&["apply", "--server-side", flag, &path]).expect("the operator's own files apply");
+        }
+        plane
+            .kubectl(&["wait", "--for=condition=Established", "crd", "--all", "--timeout=20s"])
+            .expect("the definitions are served");
+        let kubeconfig = plane.kubeconfig_for_service_account(SYSTEM, "spacesync").expect("a token of the operator");
+        Self { plane, kubeconfig, operators: AtomicU32::new(0) }
+    }
+
+    /// Starts an operator with these environment variables, and waits until it is ready.
+    pub fn operator(&self, environment: &[(&str, &str)]) -> Operator {
+        let operator = self.operator_unready(environment);
+        let began = Instant::now();
+        while operator.get("/readyz").is_none_or(|(status, _)| status != 200) {
+            assert!(
+                began.elapsed() < Duration::from_secs(30),
+                "not ready: {:?}\n{}",
+                operator.get("/readyz"),
+                operator.log()
+            );
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        operator
+    }
+
+    /// Starts an operator and does not wait.
+    pub fn operator_unready(&self, environment: &[(&str, &str)]) -> Operator {
+        let number = self.operators.fetch_add(1, Ordering::Relaxed);
+        let log = self.plane.dir().join(format!("operator-{number}.log"));
+        let file = std::fs::File::create(&log).expect("a log file");
+        let health = format!("127.0.0.1:{}", free_port());
+        let mut command = Command::new(env!("CARGO_BIN_EXE_spacesync"));
+        command
+            .args(["operator", "--log-format", "text", "--metrics-listen", &health])
+            .args(["--api-listen", &format!("127.0.0.1:{}", free_port())])
+            .env("KUBECONFIG", &self.kubeconfig)
+            .env("RUST_LOG", "info,spacesync=debug")
+            .envs(environment.iter().copied())
+            .stdin(Stdio::null())
+            .stdout(file.try_clone().expect("a second handle"))
+            .stderr(file);
+        self.plane.tie(&mut command);
+        Operator { process: command.spawn().expect("the operator starts"), health, log }
+    }
+
+    /// A namespace with a space of the embedded store, and an entry in it.
+    pub async fn tenant(&self, entry: &[(&str, &str)]) -> Tenant<'_> {
+        Tenant::new(self, entry).await
+    }
+
+    /// A client of the cluster's admin. One for each test, since it lives on that test's runtime.
+    pub async fn client(&self) -> Client {
+        let kubeconfig = Kubeconfig::read_from(self.plane.kubeconfig()).expect("a kubeconfig");
+        let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.expect("a config");
+        let mut tcp = HttpConnector::new();
+        tcp.enforce_http(false);
+        tcp.set_nodelay(true);
+        let tls = config.rustls_https_connector_with_connector(tcp).expect("TLS");
+        let service = tower::ServiceBuilder::new()
+            .layer(config.base_uri_layer())
+            .option_layer(config.auth_layer().expect("a token"))
+            .map_err(tower::BoxError::from)
+            .service(hyper_util::client::legacy::Client::builder(TokioExecutor::new()).build::<_, Body>(tls));
+        Client::new(service, config.default_namespace)
+    }
+
+    /// Requests of the operator so far, watches, leases and Events aside: verb and path.
+    pub fn requests_of_operator(&self) -> Vec<(String, String)> {
+        let entries = self.plane.audit_entries().expect("an audit log");
+        let of_operator = entries.iter().filter(|entry| {
+            entry["user"]["username"] == OPERATOR_USER
+                && entry["stage"] == "ResponseComplete"
+                && entry["verb"] != "watch"
+                && entry["objectRef"]["resource"] != "leases"
+        });
+        let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
+        of_operator.map(|entry| (text(&entry["verb"]), text(&entry["requestURI"]))).collect()
+    }
+}
+
+/// A port that was free a moment ago.
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a port").port()
+}
