@@ -3,24 +3,30 @@
 use super::StoreError;
 use crate::resources::{Reason, condition::Verdict};
 
-impl From<&StoreError> for Reason {
-    fn from(error: &StoreError) -> Self {
-        match error {
-            StoreError::Unreachable(_) => Self::SourceUnreachable,
-            StoreError::Tls(_) => Self::SourceTls,
-            StoreError::Unauthorized(_) => Self::SourceUnauthorized,
-            StoreError::Forbidden(_) => Self::SourceForbidden,
-            StoreError::Sealed => Self::SourceSealed,
-            StoreError::NotFound(_) => Self::SourceNotFound,
-            StoreError::Deleted(_) => Self::SourceDeleted,
-            StoreError::RateLimited { .. } => Self::SourceRateLimited,
-            StoreError::Malformed(_) => Self::SourceMalformed,
-            StoreError::Truncated => Self::SourceTruncated,
-            StoreError::TooLarge(_) => Self::SourceTooLarge,
-            StoreError::TimedOut => Self::SourceTimedOut,
-            StoreError::Server(_) => Self::SourceError,
-            StoreError::Config(_) => Self::SecretManagerInvalid,
+impl StoreError {
+    /// The reason that stands in a condition, and in a metric's label.
+    pub fn reason(&self) -> Reason {
+        match self {
+            Self::Unreachable(_) => Reason::SourceUnreachable,
+            Self::Tls(_) => Reason::SourceTls,
+            Self::Unauthorized(_) => Reason::SourceUnauthorized,
+            Self::Forbidden(_) => Reason::SourceForbidden,
+            Self::Sealed => Reason::SourceSealed,
+            Self::NotFound(_) => Reason::SourceNotFound,
+            Self::Deleted(_) => Reason::SourceDeleted,
+            Self::RateLimited { .. } => Reason::SourceRateLimited,
+            Self::Malformed(_) => Reason::SourceMalformed,
+            Self::Truncated => Reason::SourceTruncated,
+            Self::TooLarge(_) => Reason::SourceTooLarge,
+            Self::TimedOut => Reason::SourceTimedOut,
+            Self::Server(_) => Reason::SourceError,
+            Self::Config(_) => Reason::SecretManagerInvalid,
         }
+    }
+
+    /// Whether only one entry is concerned: the store itself answered.
+    pub fn is_of_entry(&self) -> bool {
+        matches!(self, Self::NotFound(_) | Self::Deleted(_))
     }
 }
 
@@ -39,7 +45,7 @@ pub fn verdict(error: &StoreError, manager: &str, path: &str) -> Verdict {
         StoreError::Server(code) => format!("status {code}"),
         other => other.to_string(),
     };
-    Verdict::new(false, Reason::from(error), &[("manager", manager), ("path", own), ("why", &why)])
+    Verdict::new(false, error.reason(), &[("manager", manager), ("path", own), ("why", &why)])
 }
 
 #[cfg(test)]
