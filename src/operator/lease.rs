@@ -35,10 +35,17 @@ impl Renewal {
     }
 }
 
+/// Which of this replica's terms it is, so that the end of one is noticed also when the next has begun by then.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Term {
+    number: u64,
+    leads: bool,
+}
+
 #[derive(Debug)]
 struct Shared {
     renewal: Mutex<Option<Renewal>>,
-    leading: watch::Sender<bool>,
+    term: watch::Sender<Term>,
     stop: watch::Sender<bool>,
     task: Mutex<Option<JoinHandle<()>>>,
 }
@@ -52,7 +59,7 @@ impl Lead {
     pub fn start(cluster: Cluster, namespace: &str) -> Self {
         let shared = Arc::new(Shared {
             renewal: Mutex::default(),
-            leading: watch::Sender::new(false),
+            term: watch::Sender::new(Term::default()),
             stop: watch::Sender::new(false),
             task: Mutex::default(),
         });
@@ -73,12 +80,14 @@ impl Lead {
     /// Waits until this replica leads.
     pub async fn acquired(&self) {
         // The sender lives as long as `self`.
-        let _ = self.0.leading.subscribe().wait_for(|leading| *leading).await;
+        let _ = self.0.term.subscribe().wait_for(|term| term.leads).await;
     }
 
-    /// Waits until it does not.
+    /// Waits until this term ends.
     pub async fn lost(&self) {
-        let _ = self.0.leading.subscribe().wait_for(|leading| !*leading).await;
+        let mut terms = self.0.term.subscribe();
+        let now = *terms.borrow();
+        let _ = terms.wait_for(|term| !term.leads || *term != now).await;
     }
 
     /// Writes nothing more, and lets another take over at once. Whoever writes must have ended before.
@@ -182,6 +191,9 @@ impl Candidate {
         let renewal = renewal.filter(|_| self.election.held_until(Instant::now()).is_some());
         *self.shared.renewal.lock().expect("no code panics while it holds the lock") = renewal;
         let leads = renewal.is_some();
-        self.shared.leading.send_if_modified(|leading| std::mem::replace(leading, leads) != leads);
+        self.shared.term.send_if_modified(|term| {
+            term.number += u64::from(leads && !term.leads);
+            std::mem::replace(&mut term.leads, leads) != leads
+        });
     }
 }

@@ -170,9 +170,9 @@ impl World {
             }
             self.now = self.now.max(arrival.min(wakes));
             if arrival <= wakes {
-                self.arrive(arrival)
+                self.arrive(arrival);
             } else {
-                self.wake(who)
+                self.wake(who);
             }
             let leaders = self.leaders();
             assert!(leaders.len() <= 1, "{leaders:?} lead at {} ms", self.now);
@@ -203,12 +203,10 @@ impl World {
         if let Phase::Asking { ask, start, answer, .. } = &replica.phase {
             let answer = answer.clone().filter(|(at, _)| *at <= self.now);
             let answer = answer.map_or(Err(Failed::Unknown), |(_, answer)| *answer);
+            let start = begin + Duration::from_millis(*start);
             match ask {
-                Ask::Read => replica.election.read(answer, now),
-                _ => {
-                    let start = begin + Duration::from_millis(*start);
-                    replica.election.wrote(start, answer.map(Option::unwrap), now);
-                }
+                Ask::Write(_) => replica.election.wrote(start, answer.map(Option::unwrap), now),
+                _ => replica.election.read(answer, now),
             }
         }
         match replica.election.ask(now, wall(self.now)) {
