@@ -1,10 +1,103 @@
-//! stub
-use crate::{
-    cluster::{cache::Key, queue::Next},
-    operator::Context,
+//! The steps of one look at a FlowApp.
+
+use std::{sync::Arc, time::Duration};
+
+use super::{
+    apply,
+    gather::{self, Known},
+    plan::{self, Injected, Look},
+    status,
 };
-use std::sync::Arc;
-/// stub
-pub async fn look(_ctx: &Arc<Context>, _key: &Key) -> Next {
-    Next::OnChange
+use crate::{
+    cluster::{
+        self,
+        cache::Key,
+        queue::{Lane, Next},
+    },
+    operator::Context,
+    resources::{Reason, reason::Retry},
+};
+
+/// An API server that is away is waited for.
+const AGAIN: Retry = Retry::Backoff(Duration::from_millis(500), Duration::from_secs(10));
+
+/// Looks at one FlowApp and does what there is to do.
+pub async fn look(ctx: &Arc<Context>, key: &Key) -> Next {
+    let done = match gather::known(ctx, key) {
+        Some(known) => reconcile(ctx, known).await,
+        None => farewell(ctx, key).await,
+    };
+    done.unwrap_or_else(|error| {
+        tracing::debug!(flow_app = %key, %error, "a look failed and is tried again");
+        Next::Failed(AGAIN)
+    })
+}
+
+async fn reconcile(ctx: &Context, mut known: Known) -> cluster::Result<Next> {
+    // Before everything else: flows wait for it.
+    let told = apply::tell(ctx, plan::tellings(&known, jiff::Timestamp::now())).await;
+    let injected = inject(ctx, &known).await;
+    for stray in &known.strays {
+        apply::withdraw(ctx, &known.key.name, stray).await?;
+    }
+    known.pods = gather::pods(ctx, &known.key);
+    let retry = (injected.verdict.reason == Reason::InjectionFailed).then(|| Reason::InjectionFailed.retry());
+    write_status(ctx, &known, injected).await?;
+    told?;
+    Ok(next(&known, retry))
+}
+
+/// The workload, read only where it moved, and injected where that is missing.
+async fn inject(ctx: &Context, known: &Known) -> Injected {
+    match plan::look(known) {
+        Look::Settled(injected) => injected,
+        Look::Read(workload) => match gather::workload(ctx, &workload).await {
+            Ok(read) => apply::apply(ctx, known, plan::plan(known, read.as_ref())).await,
+            Err(error) => Injected::failed(known, &error.to_string()),
+        },
+    }
+}
+
+async fn write_status(ctx: &Context, known: &Known, injected: Injected) -> cluster::Result<()> {
+    let old = known.app.status.as_ref();
+    let new = status::build(known, injected, jiff::Timestamp::now());
+    let Some(mut written) = ctx.cluster.patch_status(&*known.app, old, &new).await? else { return Ok(()) };
+    written.metadata.managed_fields = None;
+    ctx.caches.flow_apps.put(written);
+    if let Some((reason, message)) = status::warning(old, &new) {
+        tracing::warn!(flow_app = %known.key, %reason, message);
+        ctx.events.warn(&*known.app, reason, message);
+    }
+    if status::concerns_sync(old, &new) {
+        let syncs = [old.and_then(|old| old.sync.clone()), new.sync];
+        for sync in syncs.into_iter().flatten() {
+            ctx.queues.syncs.add(Key::new(&known.key.namespace, &sync), Lane::Normal);
+        }
+    }
+    Ok(())
+}
+
+/// When to look again, if nothing changes.
+fn next(known: &Known, retry: Option<Retry>) -> Next {
+    match (plan::next_signal(known, jiff::Timestamp::now()), retry) {
+        (Some(signal), _) => Next::After(signal),
+        (None, Some(retry)) => Next::Failed(retry),
+        (None, None) => Next::OnChange,
+    }
+}
+
+/// The FlowApp has gone: what was injected for it is withdrawn, unless the definition itself is going.
+async fn farewell(ctx: &Context, key: &Key) -> cluster::Result<Next> {
+    let workloads = gather::injected_for(ctx, key);
+    if workloads.is_empty() || gather::is_ending(ctx, &key.namespace) {
+        return Ok(Next::OnChange);
+    }
+    let definition = gather::definition(ctx).await?;
+    for workload in workloads {
+        // One that is newer than the injection is another: the FlowApp went with the old one, by an uninstall.
+        if definition.is_some_and(|made| workload.injected.is_none_or(|at| made <= at)) {
+            apply::withdraw(ctx, &key.name, &workload).await?;
+        }
+    }
+    Ok(Next::OnChange)
 }

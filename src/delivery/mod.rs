@@ -1,27 +1,27 @@
 //! FlowApp: inject the volume, tell the pods, count who has loaded what.
 
+pub mod apply;
 pub mod controller;
 pub mod delivered;
+pub mod gather;
+pub mod injection;
+pub mod plan;
 pub mod pod;
 #[cfg(test)]
 mod sample;
 pub mod serving;
 pub mod signal;
+pub mod status;
 pub mod workload;
 
 use std::sync::Arc;
 
+pub use gather::orphans;
+
 use crate::{
-    cluster::cache::Key,
-    operator::Context,
     resources::{FlowApp, SpaceSecretSync},
     sync::status::Delivery,
 };
-
-/// stub
-pub fn orphans(_: &Arc<Context>) -> Vec<Key> {
-    vec![]
-}
 
 /// How far the current revision of a sync has come, from everything of its namespace.
 pub fn delivery_of(

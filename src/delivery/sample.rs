@@ -5,7 +5,12 @@ use std::sync::Arc;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::core::ObjectMeta;
 
-use super::pod::{Ack, PodView};
+use super::{
+    gather::{Known, Serving},
+    pod::{Ack, PodView},
+    workload::{WorkloadKind, WorkloadMeta},
+};
+use crate::cluster::cache::Key;
 use crate::resources::{FlowApp, FlowAppSpec, SpaceSecretSync, SpaceSecretSyncSpec, flow_app::WorkloadRef};
 
 /// The revision that tests speak of.
@@ -66,4 +71,31 @@ pub fn failed(pod: PodView, revision: &str, reason: &str) -> PodView {
 
 pub fn shared<T>(items: impl IntoIterator<Item = T>) -> Vec<Arc<T>> {
     items.into_iter().map(Arc::new).collect()
+}
+
+pub fn workload() -> WorkloadMeta {
+    WorkloadMeta {
+        kind: WorkloadKind::Deployment,
+        namespace: "ns".into(),
+        name: "ingest".into(),
+        uid: "uid-of-ingest".into(),
+        resource_version: "7".into(),
+        generation: 3,
+        flow_app: Some("ingest".into()),
+        injected: Some(at_ms(5_000)),
+        terminating: false,
+    }
+}
+
+/// A FlowApp that a sync serves, with a workload and no pods.
+pub fn known() -> Known {
+    Known {
+        key: Key::new("ns", "ingest"),
+        app: Arc::new(app("ingest")),
+        serving: Some(Serving { sync: "secrets".into(), secret: "secrets".into(), revision: Some(R2.into()) }),
+        holder: None,
+        workload: Some(Arc::new(workload())),
+        strays: Vec::new(),
+        pods: Vec::new(),
+    }
 }

@@ -1,7 +1,8 @@
 //! A Deployment or StatefulSet by its metadata.
 
-use kube::core::PartialObjectMeta;
+use kube::core::{ObjectMeta, PartialObjectMeta};
 
+use super::injection;
 use crate::{
     cluster::cache::{Item, Key, version_number},
     resources::names::FLOW_APP,
@@ -48,15 +49,18 @@ pub struct WorkloadMeta {
     pub generation: i64,
     /// The FlowApp that it was injected for, by our label.
     pub flow_app: Option<String>,
+    /// When we last changed its template, if anything of it is ours.
+    pub injected: Option<jiff::Timestamp>,
     /// Whether it is being deleted.
     pub terminating: bool,
 }
 
 impl WorkloadMeta {
-    fn from_meta<K>(kind: WorkloadKind, object: PartialObjectMeta<K>) -> Option<Self> {
-        let meta = object.metadata;
+    /// What the cache would know of this object.
+    pub fn from_meta(kind: WorkloadKind, meta: ObjectMeta) -> Option<Self> {
         Some(Self {
             kind,
+            injected: injection::injected_at(meta.managed_fields.as_deref().unwrap_or_default()),
             namespace: meta.namespace?,
             name: meta.name?,
             uid: meta.uid?,
@@ -69,12 +73,12 @@ impl WorkloadMeta {
 
     /// The projection for the cache of Deployments.
     pub fn deployment<K>(object: PartialObjectMeta<K>) -> Option<Self> {
-        Self::from_meta(WorkloadKind::Deployment, object)
+        Self::from_meta(WorkloadKind::Deployment, object.metadata)
     }
 
     /// The projection for the cache of StatefulSets.
     pub fn stateful_set<K>(object: PartialObjectMeta<K>) -> Option<Self> {
-        Self::from_meta(WorkloadKind::StatefulSet, object)
+        Self::from_meta(WorkloadKind::StatefulSet, object.metadata)
     }
 }
 

@@ -45,7 +45,7 @@ use crate::{
 const WORKERS: usize = 16;
 
 /// The longest that one look may take. Every call in it has its own, shorter deadline.
-const LOOK: Duration = Duration::from_secs(60);
+const LOOK: Duration = Duration::from_mins(1);
 
 /// Runs the operator until SIGTERM or Ctrl-C.
 pub async fn run(args: OperatorArgs) -> anyhow::Result<()> {

@@ -115,6 +115,7 @@ reasons! {
     // --- a flow app
     Ready                => Quiet,   OnChange, "sync {sync} serves this app";
     Injected             => Quiet,   OnChange, "{kind} {name} mounts Secret {secret} at {path}";
+    Withdrawn            => Quiet,   OnChange, "{kind} {name} no longer mounts the secrets: FlowApp {app} has gone or names another workload; it rolls once";
     NoSync               => Quiet,   OnChange, "no SpaceSecretSync of this namespace selects this app";
     FlowAppTaken         => Warning, OnChange, "FlowApp {app} is served by the older sync {other}; narrow spec.flowApps.selector";
     WorkloadNotFound     => Warning, OnChange, "{kind} {name} does not exist";

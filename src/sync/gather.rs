@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use super::{
-    plan::{self, Look},
+    look::{self, Look},
+    plan,
     request::Request,
     schedule::Phase,
 };
@@ -28,8 +29,8 @@ pub struct Known {
     pub space: Option<Arc<Space>>,
     /// Whether the `SecretManager` that the space names exists.
     pub manager_exists: bool,
-    /// Its store, or what keeps it from being used.
-    pub store: Result<Store, Verdict>,
+    /// What keeps its store from being used.
+    pub no_store: Option<Verdict>,
     /// Its entry in the store.
     pub entry: EntryId,
     /// The last head of the entry.
@@ -77,7 +78,7 @@ impl Found {
 }
 
 /// What the caches know. Costs no request.
-pub fn known(ctx: &Context, sync: Arc<SpaceSecretSync>) -> Known {
+pub fn known(ctx: &Context, sync: Arc<SpaceSecretSync>) -> (Known, Option<Store>) {
     let namespace = sync.metadata.namespace.clone().unwrap_or_default();
     let name = sync.metadata.name.clone().unwrap_or_default();
     let target_name = sync.spec.target_name(&name).to_owned();
@@ -91,19 +92,20 @@ pub fn known(ctx: &Context, sync: Arc<SpaceSecretSync>) -> Known {
     let mut strays: Vec<_> = ctx.caches.managed.in_namespace(&namespace);
     strays.retain(|secret| secret.sync.as_deref() == Some(&name) && secret.name != target_name);
     let target = ctx.caches.managed.get(&Key::new(&namespace, &target_name));
-    Known {
+    let known = Known {
         phase: store.as_ref().map_or(Phase::of(""), |store| phase_of(ctx, store, &entry, &sync)),
         head: ctx.book.get(&entry),
         manager_exists: ctx.caches.managers.get(&Key::cluster(&entry.manager)).is_some(),
         request: Request::pending(&sync),
         target: target.filter(|secret| secret.sync.as_deref() == Some(&name)),
         strays,
-        taken_by: plan::taken_by(&sync, &ctx.caches.syncs.in_namespace(&namespace)),
+        taken_by: look::taken_by(&sync, &ctx.caches.syncs.in_namespace(&namespace)),
         sync,
         space,
-        store,
+        no_store: store.as_ref().err().cloned(),
         entry,
-    }
+    };
+    (known, store.ok())
 }
 
 /// The entry of a space.
@@ -124,8 +126,8 @@ pub fn phase_of(ctx: &Context, store: &Store, entry: &EntryId, sync: &SpaceSecre
 }
 
 /// Asks what the plan wants to know.
-pub async fn ask(ctx: &Context, known: &Known, look: &Look) -> cluster::Result<Found> {
-    let Ok(store) = &known.store else { return Ok(Found::nothing()) };
+pub async fn ask(ctx: &Context, known: &Known, store: Option<&Store>, look: &Look) -> cluster::Result<Found> {
+    let Some(store) = store else { return Ok(Found::nothing()) };
     match look {
         Look::Rest | Look::Wait | Look::Stop(_) => Ok(Found::nothing()),
         Look::Ask(trigger) => {
@@ -154,7 +156,7 @@ pub async fn ask(ctx: &Context, known: &Known, look: &Look) -> cluster::Result<F
 /// The Secret of the target's name, whosever it is.
 pub async fn inspect(ctx: &Context, known: &Known) -> cluster::Result<Option<FullSecret>> {
     let namespace = known.sync.metadata.namespace.as_deref().unwrap_or_default();
-    ctx.cluster.get_secret(namespace, plan::target_name(&known.sync)).await
+    ctx.cluster.get_secret(namespace, look::target_name(&known.sync)).await
 }
 
 /// The managed Secret, where there is one by the cache: what it holds tells which keys changed. Where there is none,
@@ -199,5 +201,5 @@ async fn if_moved(ctx: &Context, known: &Known, store: &Store) -> Source {
 
 /// The head at which the managed Secret's content was read.
 fn recorded_head(known: &Known) -> Option<&Head> {
-    plan::recorded(known).map(|source| &source.head)
+    look::recorded(known).map(|source| &source.head)
 }

@@ -1,0 +1,198 @@
+//! All that is written for one FlowApp, besides its status.
+
+use futures::{StreamExt, stream};
+use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
+use kube::core::{ObjectMeta, PartialObjectMeta, PartialObjectMetaExt};
+use serde_json::{Value as Json, json};
+
+use super::{
+    gather::{Known, Serving},
+    injection::{self, CONCERN},
+    plan::{self, Injected, Plan, Telling},
+    pod::PodView,
+    signal::Attempt,
+    workload::{WorkloadKind, WorkloadMeta},
+};
+use crate::{
+    cluster::{Error, Kind, Result, cache::Item},
+    operator::Context,
+    resources::{
+        Reason,
+        condition::Verdict,
+        names::{FLOW_APP_VERSION, REVISION, SIGNAL},
+    },
+};
+
+/// How many pods are told at once. One after the other, the last of 100 would wait for half a second.
+const AT_ONCE: usize = 16;
+
+/// Tells pods, all at once. The first error that a retry mends is returned when all were tried.
+pub async fn tell(ctx: &Context, tellings: Vec<Telling>) -> Result<()> {
+    let told = stream::iter(tellings).map(|telling| tell_one(ctx, telling)).buffer_unordered(AT_ONCE);
+    told.fold(Ok(()), |all, one| async { all.and(one) }).await
+}
+
+async fn tell_one(ctx: &Context, telling: Telling) -> Result<()> {
+    let pod = &telling.pod;
+    let body = telling_body(&telling, jiff::Timestamp::now());
+    match ctx.cluster.patch_pod_status(&pod.namespace, &pod.name, &body).await {
+        Ok(answer) => {
+            if telling.attempt.is_some() {
+                ctx.metrics.signals.inc();
+            }
+            // At once, and not when the watch comes round: the next step is a function of what the pod was told.
+            if let Some(view) = PodView::project(answer) {
+                ctx.caches.pods.put(view);
+            }
+            Ok(())
+        }
+        // It has gone, or another pod has its name.
+        Err(Error::NotFound | Error::Conflict(_)) => Ok(()),
+        Err(error) => {
+            tracing::warn!(pod = %pod.key(), %error, "a pod could not be told");
+            Err(error)
+        }
+    }
+}
+
+/// The patch of `pods/status`. The UID keeps it from another pod of the same name, as a StatefulSet makes them.
+fn telling_body(telling: &Telling, now: jiff::Timestamp) -> Json {
+    let mut annotations = json!({FLOW_APP_VERSION: telling.version});
+    if let Some(number) = telling.attempt {
+        let attempt = Attempt { number, at: now.as_millisecond() };
+        annotations[REVISION] = telling.revision.clone().into();
+        annotations[SIGNAL] = attempt.to_string().into();
+    }
+    json!({"metadata": {"uid": telling.pod.uid, "annotations": annotations}})
+}
+
+/// Does to the workload what the plan says.
+pub async fn apply(ctx: &Context, known: &Known, plan: Plan) -> Injected {
+    match (plan, &known.serving) {
+        (Plan::Inject { workload, container, then }, Some(serving)) => {
+            inject(ctx, known, serving, &workload, &container, then).await
+        }
+        (Plan::Inject { then, .. }, None) => Injected { verdict: then, workload: None },
+        (Plan::Leave(injected), _) => injected,
+    }
+}
+
+async fn inject(
+    ctx: &Context,
+    known: &Known,
+    serving: &Serving,
+    workload: &WorkloadMeta,
+    container: &str,
+    then: Verdict,
+) -> Injected {
+    let body = injection::body(workload.kind, identity(workload), container, &plan::wanted(known, serving));
+    match write(ctx, workload, &body).await {
+        Ok(now) => {
+            if now.generation != workload.generation {
+                let note = format!("{}; it rolls once", then.message);
+                tracing::info!(flow_app = %known.key, note, "injected");
+                ctx.events.normal(&*known.app, Reason::Injected, "Inject", &note);
+            }
+            Injected { verdict: then, workload: Some(plan::as_status(&now, serving)) }
+        }
+        Err(error) => refused(known, serving, workload, container, &error),
+    }
+}
+
+/// What somebody else owns is refused by name, and not asked for again until the workload moves.
+fn refused(known: &Known, serving: &Serving, workload: &WorkloadMeta, container: &str, error: &Error) -> Injected {
+    let (Error::Conflict(why) | Error::Invalid(why) | Error::Forbidden(why)) = error else {
+        return Injected::failed(known, &error.to_string());
+    };
+    let whose = match error {
+        Error::Conflict(_) if why.contains(".volumeMounts") => Reason::MountConflict,
+        Error::Conflict(_) | Error::Invalid(_) if why.contains("spec.template.spec.volumes") => Reason::VolumeConflict,
+        _ => return Injected::failed(known, why),
+    };
+    let [kind, name] = known.workload_args();
+    let path = known.app.spec.effective_mount_path();
+    let verdict = Verdict::new(false, whose, &[kind, name, ("path", path), ("container", container)]);
+    Injected { verdict, workload: Some(plan::as_status(workload, serving)) }
+}
+
+/// Takes back exactly what was ours.
+pub async fn withdraw(ctx: &Context, app: &str, workload: &WorkloadMeta) -> Result<()> {
+    let body = injection::withdrawal(workload.kind, identity(workload));
+    match write(ctx, workload, &body).await {
+        Ok(_) => tracing::info!(workload = %workload.key(), app, "withdrew the injection"),
+        // It has gone, or another has its name.
+        Err(Error::NotFound | Error::Conflict(_)) => return Ok(()),
+        Err(error) => return Err(error),
+    }
+    match workload.kind {
+        WorkloadKind::Deployment => tell_of_withdrawal::<Deployment>(ctx, app, workload),
+        WorkloadKind::StatefulSet => tell_of_withdrawal::<StatefulSet>(ctx, app, workload),
+    }
+    Ok(())
+}
+
+/// Of the workload, for the FlowApp may have gone.
+fn tell_of_withdrawal<K: kube::Resource<DynamicType = ()>>(ctx: &Context, app: &str, workload: &WorkloadMeta) {
+    let about = ObjectMeta {
+        namespace: Some(workload.namespace.clone()),
+        name: Some(workload.name.clone()),
+        uid: Some(workload.uid.clone()),
+        ..ObjectMeta::default()
+    };
+    let args = [("kind", workload.kind.as_str()), ("name", &workload.name), ("app", app)];
+    let note = Reason::Withdrawn.message(&args);
+    ctx.events.normal(&about.into_response_partial::<K>(), Reason::Withdrawn, "Withdraw", &note);
+}
+
+fn identity(workload: &WorkloadMeta) -> (&str, &str, &str) {
+    (&workload.namespace, &workload.name, &workload.uid)
+}
+
+/// Applies to a workload, and lets the cache know at once.
+async fn write(ctx: &Context, workload: &WorkloadMeta, body: &Json) -> Result<WorkloadMeta> {
+    match workload.kind {
+        WorkloadKind::Deployment => write_as::<Deployment>(ctx, workload, body).await,
+        WorkloadKind::StatefulSet => write_as::<StatefulSet>(ctx, workload, body).await,
+    }
+}
+
+async fn write_as<K: Kind>(ctx: &Context, workload: &WorkloadMeta, body: &Json) -> Result<WorkloadMeta>
+where
+    PartialObjectMeta<K>: Kind,
+{
+    let (namespace, name) = (Some(workload.namespace.as_str()), workload.name.as_str());
+    let answer = ctx.cluster.apply::<PartialObjectMeta<K>>(namespace, name, CONCERN, body).await?;
+    let now = WorkloadMeta::from_meta(workload.kind, answer.metadata);
+    let now = now.ok_or_else(|| Error::Malformed("metadata is not complete".into()))?;
+    ctx.caches.workloads(workload.kind).put(now.clone());
+    Ok(now)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::delivery::sample::{R1, at_ms, pod};
+
+    #[test]
+    fn a_signal_goes_to_exactly_one_pod_and_says_which_attempt_and_when() {
+        let telling = |attempt| Telling {
+            pod: Arc::new(pod("p", "ingest")),
+            revision: R1.into(),
+            version: "5.3.0".into(),
+            attempt,
+        };
+        let signal = telling_body(&telling(Some(2)), at_ms(1_234_567));
+        let expected = json!({"metadata": {"uid": "uid-of-p", "annotations": {
+            "spacesync.dev/revision": R1,
+            "spacesync.dev/flow-app-version": "5.3.0",
+            "spacesync.dev/signal": "2/1234567",
+        }}});
+        assert_eq!(signal, expected);
+        let version = telling_body(&telling(None), at_ms(1_234_567));
+        let expected =
+            json!({"metadata": {"uid": "uid-of-p", "annotations": {"spacesync.dev/flow-app-version": "5.3.0"}}});
+        assert_eq!(version, expected);
+    }
+}

@@ -1,0 +1,400 @@
+//! What is to be done about one FlowApp, and why. Pure: no client, no clock.
+
+use std::{sync::Arc, time::Duration};
+
+use super::{
+    gather::{Known, Serving, Workload},
+    injection::{self, Found, Injection, Wanted},
+    pod::PodView,
+    signal::{self, Step},
+    workload::WorkloadMeta,
+};
+use crate::resources::{
+    Reason,
+    condition::{State, Verdict, find},
+    flow_app::WorkloadStatus,
+};
+
+/// What is to be told to one pod.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Telling {
+    /// The pod.
+    pub pod: Arc<PodView>,
+    /// The revision.
+    pub revision: String,
+    /// The Flow App's version.
+    pub version: String,
+    /// Which attempt; `None` when only the version is told.
+    pub attempt: Option<usize>,
+}
+
+/// What is to be told to whom right now.
+pub fn tellings(known: &Known, now: jiff::Timestamp) -> Vec<Telling> {
+    let Some(revision) = known.told_revision() else { return Vec::new() };
+    let version = &known.app.spec.version;
+    let telling = |pod: &Arc<PodView>| {
+        let attempt = match signal::step(pod, revision, version, now) {
+            Step::Signal { attempt } => Some(attempt),
+            Step::TellVersion => None,
+            Step::Rest | Step::Wait(_) | Step::GaveUp => return None,
+        };
+        Some(Telling { pod: pod.clone(), revision: revision.to_owned(), version: version.clone(), attempt })
+    };
+    known.pods.iter().filter_map(telling).collect()
+}
+
+/// When the next signal is due, if nothing changes.
+pub fn next_signal(known: &Known, now: jiff::Timestamp) -> Option<Duration> {
+    let revision = known.told_revision()?;
+    let waits = known.pods.iter().filter_map(|pod| match signal::step(pod, revision, &known.app.spec.version, now) {
+        Step::Wait(wait) => Some(wait),
+        _ => None,
+    });
+    waits.min()
+}
+
+/// How the workload stands, and as what it is remembered.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Injected {
+    /// The condition.
+    pub verdict: Verdict,
+    /// While the workload is as it was here, it is not read again. Nothing where it must be.
+    pub workload: Option<WorkloadStatus>,
+}
+
+impl Injected {
+    fn not(reason: Reason, args: &[(&str, &str)]) -> Self {
+        Self { verdict: Verdict::new(false, reason, args), workload: None }
+    }
+
+    /// An attempt failed that is made again.
+    pub fn failed(known: &Known, why: &str) -> Self {
+        let [kind, name] = known.workload_args();
+        Self::not(Reason::InjectionFailed, &[kind, name, ("why", why)])
+    }
+}
+
+/// What the caches say of the workload.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Look {
+    /// All that there is to know.
+    Settled(Injected),
+    /// That it moved, so that its template must be read.
+    Read(Arc<WorkloadMeta>),
+}
+
+/// A chain of small rules, the first that speaks decides. Their order is the policy.
+const RULES: &[fn(&Known) -> Option<Look>] = &[not_served, taken, not_found, unmoved];
+
+/// What the caches say of the workload.
+pub fn look(known: &Known) -> Look {
+    let read = || known.workload.clone().map(Look::Read);
+    RULES.iter().find_map(|rule| rule(known)).or_else(read).expect("a workload that is not found is settled")
+}
+
+/// Nothing is injected without a sync; an injection that is there stays.
+fn not_served(known: &Known) -> Option<Look> {
+    if known.serving.is_some() {
+        return None;
+    }
+    let remembered = remembered(known).filter(|(before, verdict)| {
+        verdict.state == State::True && known.workload.as_ref().is_some_and(|workload| workload.uid == before.uid)
+    });
+    Some(Look::Settled(match remembered {
+        Some((workload, verdict)) => Injected { verdict, workload: Some(workload.clone()) },
+        None => Injected::not(Reason::NoSync, &[]),
+    }))
+}
+
+fn taken(known: &Known) -> Option<Look> {
+    let other = known.holder.as_deref()?;
+    let [kind, name] = known.workload_args();
+    Some(Look::Settled(Injected::not(Reason::WorkloadTaken, &[kind, name, ("other", other)])))
+}
+
+fn not_found(known: &Known) -> Option<Look> {
+    known.workload.is_none().then(|| Look::Settled(missing(known)))
+}
+
+fn missing(known: &Known) -> Injected {
+    Injected::not(Reason::WorkloadNotFound, &known.workload_args())
+}
+
+/// The status says how this very workload was found for this very spec.
+fn unmoved(known: &Known) -> Option<Look> {
+    let (before, verdict) = remembered(known)?;
+    let workload = known.workload.as_ref()?;
+    let status = known.app.status.as_ref()?;
+    let same_spec = status.observed_generation == known.app.metadata.generation;
+    let same_workload = before.uid == workload.uid && before.generation == workload.generation;
+    let same_secret = known.serving.as_ref().is_some_and(|serving| serving.secret == before.secret);
+    // Without its label an injected workload would not be found when it is to be withdrawn.
+    let labelled = workload.injected.is_none() || workload.flow_app.as_deref() == Some(&known.key.name);
+    let same = same_spec && same_workload && same_secret && labelled;
+    same.then(|| Look::Settled(Injected { verdict, workload: Some(before.clone()) }))
+}
+
+/// The workload as it was last looked at, and what was said of it.
+fn remembered(known: &Known) -> Option<(&WorkloadStatus, Verdict)> {
+    let status = known.app.status.as_ref()?;
+    let condition = find(&status.conditions, "Injected")?;
+    let verdict = Verdict {
+        state: State::from(condition.status == "True"),
+        reason: Reason::parse(&condition.reason)?,
+        message: condition.message.clone(),
+    };
+    Some((status.workload.as_ref()?, verdict))
+}
+
+/// What is to be done about a workload that was read.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Plan {
+    /// Nothing: it is as it should be, or only a person can mend it.
+    Leave(Injected),
+    /// The injection is applied to this container.
+    Inject {
+        /// The workload.
+        workload: WorkloadMeta,
+        /// The container.
+        container: String,
+        /// What becomes of it.
+        then: Verdict,
+    },
+}
+
+/// What the template of an app's workload is to have.
+pub fn wanted<'a>(known: &'a Known, serving: &'a Serving) -> Wanted<'a> {
+    let spec = &known.app.spec;
+    let (path, container) = (spec.effective_mount_path(), spec.container.as_deref());
+    Wanted { app: &known.key.name, secret: &serving.secret, path, container }
+}
+
+/// What is to be done about the workload that was read; `None` when it has gone meanwhile.
+pub fn plan(known: &Known, read: Option<&Workload>) -> Plan {
+    let (Some(read), Some(serving)) = (read, &known.serving) else { return Plan::Leave(missing(known)) };
+    let wanted = wanted(known, serving);
+    let [kind, name] = known.workload_args();
+    let say = |holds: bool, reason, container: &str| {
+        let args = [kind, name, ("secret", wanted.secret), ("path", wanted.path), ("container", container)];
+        Verdict::new(holds, reason, &args)
+    };
+    let found = Found { template: &read.template, owned: read.owned, label: read.meta.flow_app.as_deref() };
+    let verdict = match injection::compare(found, &wanted) {
+        Injection::Missing { container } => {
+            return Plan::Inject { workload: read.meta.clone(), container, then: say(true, Reason::Injected, "") };
+        }
+        Injection::Ours | Injection::Declared => say(true, Reason::Injected, ""),
+        Injection::NoContainer { container } => say(false, Reason::ContainerNotFound, &container),
+        Injection::VolumeConflict => say(false, Reason::VolumeConflict, ""),
+        Injection::MountConflict { container } => say(false, Reason::MountConflict, &container),
+    };
+    Plan::Leave(Injected { verdict, workload: Some(as_status(&read.meta, serving)) })
+}
+
+/// As what a workload is remembered.
+pub fn as_status(workload: &WorkloadMeta, serving: &Serving) -> WorkloadStatus {
+    WorkloadStatus { uid: workload.uid.clone(), generation: workload.generation, secret: serving.secret.clone() }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::{
+        delivery::sample::{R1, R2, acked, app, at_ms, known, pod, shared, told, workload},
+        resources::{FlowAppStatus, Reload, condition::Conditions},
+    };
+
+    const NOW: i64 = 1_000_000;
+
+    /// As it stands after a look that found the workload to be so.
+    fn looked_at(verdict: &Verdict) -> Known {
+        let mut known = known();
+        let workload = as_status(known.workload.as_ref().unwrap(), known.serving.as_ref().unwrap());
+        let status = FlowAppStatus {
+            observed_generation: known.app.metadata.generation,
+            workload: Some(workload),
+            conditions: Conditions::over(&[], Some(1), at_ms(NOW)).set("Injected", verdict).done(),
+            ..FlowAppStatus::default()
+        };
+        Arc::make_mut(&mut known.app).status = Some(status);
+        known
+    }
+
+    fn injected() -> Verdict {
+        Verdict::new(true, Reason::Injected, &[])
+    }
+
+    fn reason(look: &Look) -> Option<Reason> {
+        match look {
+            Look::Settled(injected) => Some(injected.verdict.reason),
+            Look::Read(_) => None,
+        }
+    }
+
+    fn change(known: &Known, change: impl FnOnce(&mut WorkloadMeta)) -> Known {
+        let mut known = known.clone();
+        change(Arc::make_mut(known.workload.as_mut().unwrap()));
+        known
+    }
+
+    #[test]
+    fn an_unchanged_world_is_not_read() {
+        for verdict in [injected(), Verdict::new(false, Reason::VolumeConflict, &[])] {
+            let known = looked_at(&verdict);
+            let workload = known.app.status.as_ref().unwrap().workload.clone();
+            assert_eq!(look(&known), Look::Settled(Injected { verdict, workload }));
+        }
+    }
+
+    #[test]
+    fn whatever_moved_is_read() {
+        let same = looked_at(&injected());
+        let read = |known: &Known| look(known) == Look::Read(known.workload.clone().unwrap());
+        assert!(read(&known()), "never looked at");
+        assert!(read(&change(&same, |workload| workload.generation += 1)), "its generation, as by rollout undo");
+        assert!(read(&change(&same, |workload| workload.uid = "another".into())), "another of its name");
+        assert!(read(&change(&same, |workload| workload.flow_app = None)), "its label");
+        let mut spec = same.clone();
+        Arc::make_mut(&mut spec.app).metadata.generation = Some(2);
+        assert!(read(&spec), "the spec");
+        let mut target = same.clone();
+        target.serving.as_mut().unwrap().secret = "other".into();
+        assert!(read(&target), "the sync's target");
+        let mut failed = same.clone();
+        Arc::make_mut(&mut failed.app).status.as_mut().unwrap().workload = None;
+        assert!(read(&failed), "an attempt that failed");
+    }
+
+    #[test]
+    fn a_declared_volume_needs_no_label_on_the_workload() {
+        let declared =
+            change(&looked_at(&injected()), |workload| (workload.flow_app, workload.injected) = (None, None));
+        assert_eq!(reason(&look(&declared)), Some(Reason::Injected));
+    }
+
+    #[test]
+    fn what_keeps_an_app_from_being_injected_is_said_in_order() {
+        let table = [
+            (Known { serving: None, holder: Some("older".into()), workload: None, ..known() }, Reason::NoSync),
+            (Known { holder: Some("older".into()), workload: None, ..known() }, Reason::WorkloadTaken),
+            (Known { workload: None, ..known() }, Reason::WorkloadNotFound),
+        ];
+        for (known, expected) in table {
+            let look = look(&known);
+            assert_eq!(reason(&look), Some(expected));
+            let Look::Settled(injected) = look else { unreachable!() };
+            assert_eq!((injected.verdict.state, injected.workload), (State::False, None));
+            assert!(!injected.verdict.message.contains('{'), "{}", injected.verdict.message);
+        }
+    }
+
+    #[test]
+    fn an_injection_stays_when_its_sync_goes() {
+        let unserved = |known: Known| Known { serving: None, ..known };
+        assert_eq!(reason(&look(&unserved(looked_at(&injected())))), Some(Reason::Injected));
+        let never = looked_at(&Verdict::new(false, Reason::VolumeConflict, &[]));
+        assert_eq!(reason(&look(&unserved(never))), Some(Reason::NoSync));
+        let replaced = change(&looked_at(&injected()), |workload| workload.uid = "another".into());
+        assert_eq!(reason(&look(&unserved(replaced))), Some(Reason::NoSync));
+    }
+
+    fn read_as(template: serde_json::Value, owned: bool) -> Workload {
+        Workload { meta: workload(), template: serde_json::from_value(template).unwrap(), owned }
+    }
+
+    fn bare() -> serde_json::Value {
+        json!({"spec": {"containers": [{"name": "node-red"}]}})
+    }
+
+    fn complete() -> serde_json::Value {
+        let known = known();
+        let wanted = wanted(&known, known.serving.as_ref().unwrap());
+        injection::body(workload().kind, ("", "", ""), "node-red", &wanted)["spec"]["template"].clone()
+    }
+
+    #[test]
+    fn what_is_missing_is_injected_and_nothing_else() {
+        let plan = |read: &Workload| plan(&known(), Some(read));
+        let then =
+            Verdict { message: "Deployment ingest mounts Secret secrets at /var/run/spacesync".into(), ..injected() };
+        let inject = Plan::Inject { workload: workload(), container: "node-red".into(), then: then.clone() };
+        assert_eq!(plan(&read_as(bare(), false)), inject);
+        assert_eq!(plan(&read_as(bare(), true)), inject, "an injection that was undone");
+        let as_it_is = known().serving.map(|serving| as_status(&workload(), &serving));
+        let leave = Plan::Leave(Injected { verdict: then, workload: as_it_is });
+        assert_eq!(plan(&read_as(complete(), false)), leave);
+        assert_eq!(plan(&read_as(complete(), true)), leave);
+    }
+
+    #[test]
+    fn what_only_a_person_can_mend_is_said_and_remembered() {
+        let mut ghost = known();
+        Arc::make_mut(&mut ghost.app).spec.container = Some("ghost".into());
+        let volume = json!({"spec": {
+            "containers": [{"name": "node-red"}], "volumes": [{"name": "spacesync", "emptyDir": {}}],
+        }});
+        let mount = json!({"spec": {"containers": [
+            {"name": "node-red", "volumeMounts": [{"name": "data", "mountPath": "/var/run/spacesync"}]},
+        ]}});
+        let table = [
+            (ghost, bare(), Reason::ContainerNotFound, "ghost"),
+            (known(), volume, Reason::VolumeConflict, "Deployment ingest"),
+            (known(), mount, Reason::MountConflict, "container node-red of Deployment ingest"),
+        ];
+        for (known, template, reason, word) in table {
+            let Plan::Leave(injected) = plan(&known, Some(&read_as(template, false))) else { panic!("{reason}") };
+            assert_eq!((injected.verdict.state, injected.verdict.reason), (State::False, reason));
+            assert!(injected.verdict.message.contains(word) && !injected.verdict.message.contains('{'), "{reason}");
+            assert!(injected.workload.is_some(), "{reason}");
+        }
+    }
+
+    #[test]
+    fn a_workload_that_went_meanwhile_is_not_found() {
+        let Plan::Leave(injected) = plan(&known(), None) else { panic!() };
+        assert_eq!((injected.verdict.reason, injected.workload), (Reason::WorkloadNotFound, None));
+    }
+
+    fn with_pods(pods: Vec<PodView>) -> Known {
+        Known { pods: shared(pods), ..known() }
+    }
+
+    #[test]
+    fn every_pod_that_must_be_told_is_told_at_once() {
+        let loaded = told(acked(pod("b", "ingest"), R2), R2, 1, NOW);
+        let other_version = PodView { flow_app_version: Some("5.2.0".into()), ..told(pod("d", "ingest"), R2, 1, NOW) };
+        let known = with_pods(vec![pod("a", "ingest"), loaded, acked(pod("c", "ingest"), R1), other_version]);
+        let told = tellings(&known, at_ms(NOW));
+        let told: Vec<_> = told.iter().map(|t| (t.pod.name.as_str(), t.attempt)).collect();
+        assert_eq!(told, [("a", Some(1)), ("c", Some(1)), ("d", None)]);
+    }
+
+    #[test]
+    fn nobody_is_told_without_a_revision_or_where_the_app_does_not_want_it() {
+        let pods = || with_pods(vec![pod("a", "ingest")]);
+        let mut without = pods();
+        without.serving.as_mut().unwrap().revision = None;
+        let mut table = vec![Known { serving: None, ..pods() }, without];
+        for reload in [Reload::None, Reload::Restart] {
+            let mut cold = app("ingest");
+            cold.spec.reload = Some(reload);
+            table.push(Known { app: Arc::new(cold), ..pods() });
+        }
+        for known in table {
+            assert_eq!((tellings(&known, at_ms(NOW)), next_signal(&known, at_ms(NOW))), (vec![], None));
+        }
+    }
+
+    #[test]
+    fn the_soonest_signal_decides_when_to_look_again() {
+        let known = with_pods(vec![
+            told(pod("a", "ingest"), R2, 1, NOW),
+            told(acked(pod("b", "ingest"), R1), R1, 1, NOW - 400),
+            told(acked(pod("c", "ingest"), R2), R2, 1, NOW),
+        ]);
+        assert_eq!(next_signal(&known, at_ms(NOW)), Some(Duration::from_millis(600)));
+        assert_eq!(next_signal(&with_pods(vec![]), at_ms(NOW)), None);
+    }
+}

@@ -1,0 +1,307 @@
+//! The status of one FlowApp, built from what was known and applied; and what is told of it.
+
+use semver::Version;
+
+use super::{
+    delivered::{self, Tally},
+    gather::Known,
+    plan::Injected,
+};
+use crate::resources::{
+    FlowAppStatus, Reason, Reload,
+    condition::{Conditions, State, Verdict, find},
+    flow_app::PodRevision,
+    reason::Telling,
+};
+
+/// Pods in a status are capped; the counts beside them are not.
+const MAX_PODS: usize = 50;
+
+/// From this version on the Secret Manager plugin serves the secrets, its pre-releases included.
+const FIRST_WITH_PLUGIN: (u64, u64, u64) = (5, 3, 0);
+
+/// What the status is to say.
+pub fn build(known: &Known, injected: Injected, now: jiff::Timestamp) -> FlowAppStatus {
+    let old = known.app.status.clone().unwrap_or_default();
+    let spec = &known.app.spec;
+    let revision = known.serving.as_ref().and_then(|serving| serving.revision.clone());
+    let pods = known.pods.iter().map(|pod| &**pod);
+    let tally = delivered::tally(pods, revision.as_deref().unwrap_or_default(), now);
+    FlowAppStatus {
+        observed_generation: known.app.metadata.generation,
+        sync: known.serving.as_ref().map(|serving| serving.sync.clone()),
+        reload: Some(spec.effective_reload()),
+        sync_on_save: Some(spec.sync_on_save.unwrap_or(true)),
+        pods: Some(tally.pods),
+        loaded: Some(tally.loaded),
+        summary: Some(tally.summary()),
+        pod_revisions: pod_revisions(known, &tally),
+        legacy_nodes: old.legacy_nodes,
+        conditions: conditions(known, &injected.verdict, &tally, now),
+        workload: injected.workload,
+        revision,
+    }
+}
+
+fn pod_revisions(known: &Known, tally: &Tally) -> Vec<PodRevision> {
+    let counting = known.pods.iter().filter(|pod| pod.counts()).take(MAX_PODS);
+    let told = known.told_revision().is_some();
+    let reason = |name: &str| {
+        let (_, standing) = tally.lagging.iter().find(|(pod, _)| pod.name == name)?;
+        Some(if told { standing.to_string() } else { Reason::NotSignalled.to_string() })
+    };
+    let entry = |pod: &std::sync::Arc<super::pod::PodView>| PodRevision {
+        pod: pod.name.clone(),
+        revision: pod.loaded.as_ref().filter(|ack| ack.loaded).map(|ack| ack.revision.clone()),
+        reason: reason(&pod.name),
+    };
+    counting.map(entry).collect()
+}
+
+fn conditions(
+    known: &Known,
+    injected: &Verdict,
+    tally: &Tally,
+    now: jiff::Timestamp,
+) -> Vec<k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition> {
+    let old = known.app.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
+    let ready = ready(known, injected);
+    let (reconciling, stalled) = progress(&ready);
+    Conditions::over(old, known.app.metadata.generation, now)
+        .set("Ready", &ready)
+        .set("Injected", injected)
+        .set("Loaded", &loaded(known, tally))
+        .set("Supported", &supported(&known.app.spec.version))
+        .set_while("Reconciling", reconciling.as_ref())
+        .set_while("Stalled", stalled.as_ref())
+        .done()
+}
+
+/// It is served and injected, or the first thing that keeps it from being so.
+fn ready(known: &Known, injected: &Verdict) -> Verdict {
+    match &known.serving {
+        None => Verdict::new(false, Reason::NoSync, &[]),
+        Some(_) if injected.state != State::True => injected.clone(),
+        Some(serving) => Verdict::new(true, Reason::Ready, &[("sync", &serving.sync)]),
+    }
+}
+
+/// kstatus: what comes by itself, or with what GitOps still brings, is Reconciling; what waits for a person is Stalled.
+fn progress(ready: &Verdict) -> (Option<Verdict>, Option<Verdict>) {
+    if ready.state == State::True {
+        return (None, None);
+    }
+    let holds = Verdict { state: State::True, ..ready.clone() };
+    match ready.reason {
+        Reason::NoSync | Reason::WorkloadNotFound | Reason::InjectionFailed => (Some(holds), None),
+        _ => (None, Some(holds)),
+    }
+}
+
+fn loaded(known: &Known, tally: &Tally) -> Verdict {
+    let reload = known.app.spec.effective_reload();
+    if reload != Reload::Hot {
+        return Verdict::new(State::Unknown, Reason::NotSignalled, &[("reload", &format!("{reload:?}"))]);
+    }
+    match known.told_revision() {
+        Some(revision) => tally.verdict(revision, &delivered::LOADED),
+        None => Verdict::new(State::Unknown, Reason::NothingToLoad, &[]),
+    }
+}
+
+/// The version gate: every version gets the volume, and this says who shows it to the flows.
+fn supported(version: &str) -> Verdict {
+    // The CEL rule lets only versions through; one whose numbers are too large to be read is no old one.
+    let read = Version::parse(version.strip_prefix('v').unwrap_or(version));
+    let served = read.is_ok_and(|v| (v.major, v.minor, v.patch) < FIRST_WITH_PLUGIN);
+    let reason = if served { Reason::LegacyNodeServes } else { Reason::PluginServes };
+    Verdict::new(!served, reason, &[("version", version)])
+}
+
+/// What is newly to be told as a Warning: a reason of `Ready` that was not there before.
+pub fn warning<'a>(old: Option<&FlowAppStatus>, new: &'a FlowAppStatus) -> Option<(Reason, &'a str)> {
+    let ready = find(&new.conditions, "Ready")?;
+    let reason = Reason::parse(&ready.reason).filter(|reason| reason.telling() == Telling::Warning)?;
+    let told = old.and_then(|old| find(&old.conditions, "Ready")).is_some_and(|before| before.reason == ready.reason);
+    (!told).then_some((reason, ready.message.as_str()))
+}
+
+/// Whether the sync that serves the app must count anew: the pods may be as they were, and only our patience ended.
+pub fn concerns_sync(old: Option<&FlowAppStatus>, new: &FlowAppStatus) -> bool {
+    let told = |status: &FlowAppStatus| {
+        let reason = find(&status.conditions, "Loaded").map(|loaded| loaded.reason.clone());
+        (status.sync.clone(), status.summary.clone(), reason)
+    };
+    old.map(told) != Some(told(new))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::{
+        delivery::sample::{R1, R2, acked, at_ms, failed, known, pod, shared, told},
+        resources::flow_app::WorkloadStatus,
+    };
+
+    const NOW: i64 = 1_000_000;
+
+    fn injected() -> Injected {
+        let workload = WorkloadStatus { uid: "uid-of-ingest".into(), generation: 3, secret: "secrets".into() };
+        Injected { verdict: Verdict::new(true, Reason::Injected, &[]), workload: Some(workload) }
+    }
+
+    fn not_injected(reason: Reason) -> Injected {
+        Injected { verdict: Verdict::new(false, reason, &[]), workload: None }
+    }
+
+    fn condition<'a>(status: &'a FlowAppStatus, type_: &str) -> Option<(&'a str, &'a str)> {
+        find(&status.conditions, type_).map(|c| (c.status.as_str(), c.reason.as_str()))
+    }
+
+    fn built(known: &Known, injected: Injected) -> FlowAppStatus {
+        build(known, injected, at_ms(NOW))
+    }
+
+    #[test]
+    fn an_app_that_is_served_and_injected_is_ready() {
+        let status = built(&known(), injected());
+        assert_eq!(condition(&status, "Ready"), Some(("True", "Ready")));
+        assert_eq!(condition(&status, "Injected"), Some(("True", "Injected")));
+        assert_eq!((condition(&status, "Reconciling"), condition(&status, "Stalled")), (None, None));
+        assert_eq!((status.sync.as_deref(), status.revision.as_deref()), (Some("secrets"), Some(R2)));
+        assert_eq!(status.workload, injected().workload);
+    }
+
+    #[test]
+    fn the_first_thing_that_keeps_it_from_being_ready_is_the_reason() {
+        let unserved = Known { serving: None, ..known() };
+        let table = [
+            (unserved.clone(), injected(), Reason::NoSync, "Reconciling"),
+            (unserved, not_injected(Reason::NoSync), Reason::NoSync, "Reconciling"),
+            (known(), not_injected(Reason::WorkloadNotFound), Reason::WorkloadNotFound, "Reconciling"),
+            (known(), not_injected(Reason::InjectionFailed), Reason::InjectionFailed, "Reconciling"),
+            (known(), not_injected(Reason::WorkloadTaken), Reason::WorkloadTaken, "Stalled"),
+            (known(), not_injected(Reason::ContainerNotFound), Reason::ContainerNotFound, "Stalled"),
+            (known(), not_injected(Reason::VolumeConflict), Reason::VolumeConflict, "Stalled"),
+            (known(), not_injected(Reason::MountConflict), Reason::MountConflict, "Stalled"),
+        ];
+        for (known, injected, reason, holds) in table {
+            let status = built(&known, injected);
+            assert_eq!(condition(&status, "Ready"), Some(("False", reason.as_str())));
+            assert_eq!(condition(&status, holds), Some(("True", reason.as_str())), "{reason}");
+            assert_eq!(status.conditions.len(), 5, "one of Reconciling and Stalled: {reason}");
+        }
+    }
+
+    #[test]
+    fn loaded_says_how_the_pods_stand() {
+        let told = |name: &str| told(pod(name, "ingest"), R2, 1, NOW - 100);
+        let table = [
+            (vec![], "True", "NoPods", "0/0"),
+            (vec![acked(told("a"), R2)], "True", "Loaded", "1/1"),
+            (vec![acked(told("a"), R2), told("b")], "Unknown", "AwaitingAck", "1/2"),
+            (vec![acked(told("a"), R1)], "Unknown", "AwaitingAck", "0/1"),
+            (vec![failed(told("a"), R2, "BadJson")], "False", "LoadFailed", "0/1"),
+            (vec![acked(super::super::sample::told(pod("a", "ingest"), R2, 8, 0), R1)], "False", "NoAck", "0/1"),
+        ];
+        for (pods, state, reason, summary) in table {
+            let status = built(&Known { pods: shared(pods), ..known() }, injected());
+            assert_eq!(condition(&status, "Loaded"), Some((state, reason)));
+            assert_eq!(status.summary.as_deref(), Some(summary), "{reason}");
+        }
+    }
+
+    #[test]
+    fn an_app_that_is_not_told_says_so() {
+        for reload in [Reload::None, Reload::Restart] {
+            let mut known = Known { pods: shared([pod("a", "ingest")]), ..known() };
+            Arc::make_mut(&mut known.app).spec.reload = Some(reload);
+            let status = built(&known, injected());
+            assert_eq!(condition(&status, "Loaded"), Some(("Unknown", "NotSignalled")));
+            assert_eq!(status.pod_revisions[0].reason.as_deref(), Some("NotSignalled"));
+            assert_eq!((status.summary.as_deref(), status.reload), (Some("0/1"), Some(reload)));
+        }
+    }
+
+    #[test]
+    fn before_the_first_sync_there_is_nothing_to_load() {
+        let mut known = known();
+        known.serving.as_mut().unwrap().revision = None;
+        assert_eq!(condition(&built(&known, injected()), "Loaded"), Some(("Unknown", "NothingToLoad")));
+    }
+
+    #[test]
+    fn each_pod_stands_with_its_revision_and_with_what_it_waits_for() {
+        let pods = [acked(pod("a", "ingest"), R2), told(acked(pod("b", "ingest"), R1), R2, 1, NOW), pod("c", "ingest")];
+        let status = built(&Known { pods: shared(pods), ..known() }, injected());
+        let listed = status.pod_revisions.iter();
+        let listed: Vec<_> = listed.map(|p| (p.pod.as_str(), p.revision.as_deref(), p.reason.as_deref())).collect();
+        assert_eq!(listed, [("a", Some(R2), None), ("b", Some(R1), Some("AwaitingAck")), ("c", None, Some("NotTold"))]);
+    }
+
+    #[test]
+    fn pods_are_capped_and_counts_are_not() {
+        let pods = (0..80).map(|n| pod(&format!("pod-{n:02}"), "ingest"));
+        let status = built(&Known { pods: shared(pods), ..known() }, injected());
+        assert_eq!((status.pods, status.pod_revisions.len()), (Some(80), 50));
+    }
+
+    #[test]
+    fn the_plugin_serves_from_5_3_0_on_its_pre_releases_included() {
+        let table = [
+            ("5.3.0", true),
+            ("v5.3.0", true),
+            ("5.3.0-rc.1", true),
+            ("v5.3.0-0", true),
+            ("5.3.1", true),
+            ("5.10.0", true),
+            ("6.0.0", true),
+            ("10.0.0", true),
+            ("5.3.0+build.7", true),
+            ("99999999999999999999.0.0", true),
+            ("5.2.99", false),
+            ("5.2.0-rc.1", false),
+            ("v4.9.9", false),
+            ("0.0.0", false),
+        ];
+        for (version, served) in table {
+            let verdict = supported(version);
+            let reason = if served { Reason::PluginServes } else { Reason::LegacyNodeServes };
+            assert_eq!((verdict.state, verdict.reason), (State::from(served), reason), "{version}");
+        }
+    }
+
+    #[test]
+    fn a_status_built_over_itself_is_the_same() {
+        let mut known = Known { pods: shared([acked(pod("a", "ingest"), R2), pod("b", "ingest")]), ..known() };
+        let first = built(&known, injected());
+        Arc::make_mut(&mut known.app).status = Some(first.clone());
+        assert_eq!(build(&known, injected(), at_ms(NOW + 3_000_000)), first);
+    }
+
+    #[test]
+    fn a_warning_is_told_once_and_quiet_reasons_never() {
+        let conflict = built(&known(), not_injected(Reason::VolumeConflict));
+        let fine = built(&known(), injected());
+        let unserved = built(&Known { serving: None, ..known() }, not_injected(Reason::NoSync));
+        let reason = |old: Option<&FlowAppStatus>, new| warning(old, new).map(|(reason, _)| reason);
+        assert_eq!(reason(None, &conflict), Some(Reason::VolumeConflict));
+        assert_eq!(reason(Some(&fine), &conflict), Some(Reason::VolumeConflict));
+        assert_eq!(reason(Some(&conflict), &conflict), None);
+        assert_eq!(reason(Some(&conflict), &fine), None);
+        assert_eq!(reason(None, &unserved), None);
+    }
+
+    #[test]
+    fn a_sync_counts_anew_when_our_patience_with_a_pod_ended() {
+        let of = |attempt| {
+            let pods = shared([told(acked(pod("a", "ingest"), R1), R2, attempt, NOW - 100_000)]);
+            built(&Known { pods, ..known() }, injected())
+        };
+        assert!(concerns_sync(Some(&of(7)), &of(8)));
+        assert!(!concerns_sync(Some(&of(6)), &of(7)));
+        assert!(concerns_sync(None, &of(1)));
+    }
+}
