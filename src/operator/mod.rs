@@ -49,6 +49,7 @@ const LOOK: Duration = Duration::from_mins(1);
 
 /// Runs the operator until SIGTERM or Ctrl-C.
 pub async fn run(args: OperatorArgs) -> anyhow::Result<()> {
+    telemetry::init_logging(args.log_format);
     let config =
         Config::infer().await.context("no cluster: neither a pod's service account nor a usable KUBECONFIG")?;
     let free = Cluster::new(&config, Arc::new(|| true))?;
