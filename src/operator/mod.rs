@@ -22,7 +22,7 @@ pub use context::Context;
 
 use self::{
     caches::Caches,
-    context::{Claims, Queues, Settings, Stores},
+    context::{Claims, Doubts, Queues, Settings, Stores},
     events::Events,
     lease::Lead,
     metrics::{Controller, LookLabels, Metrics},
@@ -191,6 +191,7 @@ async fn context(
         book: Book::default(),
         api_ca,
         reach: Reach::default(),
+        doubts: Doubts::default(),
         metrics,
     })
 }
