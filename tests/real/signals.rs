@@ -84,6 +84,8 @@ async fn a_pod_that_starts_later_is_told_when_it_runs() {
 #[tokio::test]
 async fn a_new_version_is_told_after_its_secret_was_written_and_before_anything_else() {
     let (tenant, _) = two_acked(World::shared()).await;
+    // Until the second of the last signal is over.
+    tokio::time::sleep(Duration::from_millis(1100)).await;
     let before = tenant.requests().len();
     tenant.entry(&[("A", "2")]).await;
     let second = revision(&tenant, "2").await;
