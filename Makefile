@@ -37,7 +37,7 @@ lint: ## Checks format, lints, generated files, scripts, and licences where carg
 	@if command -v shellcheck >/dev/null; then shellcheck .ci/run; \
 	 git ls-files -z '*.sh' | xargs -0r shellcheck --shell=sh --exclude=SC2046,SC2086,SC2154; \
 	 else echo 'note: shellcheck is not installed: scripts are not checked (apt-get install shellcheck)'; fi
-	@if $(CARGO) deny --version >/dev/null 2>&1; then $(CARGO) deny check; \
+	@if $(CARGO) deny --version >/dev/null 2>&1; then $(CARGO) deny check bans licenses sources; \
 	 else echo 'note: cargo-deny is not installed: licences and advisories are not checked (cargo install --locked cargo-deny)'; fi
 
 bench: tools ## Measures each budget beside its floor

@@ -87,9 +87,12 @@ fn elsewhere_the_operator_writes_managed_secrets_and_no_others() {
     refused("delete secret foreign -n newsroom-dev", "", says);
 
     kubectl("annotate secret foreign -n newsroom-dev spacesync.dev/adopt=secrets", "").done();
-    refused("delete secret foreign -n newsroom-dev", "", says);
     allowed("replace -n newsroom-dev -f -", &secret("foreign", ours));
-    allowed("delete secret foreign -n newsroom-dev", "");
+    // One that is immutable or of another type can only be made anew.
+    let consents = "annotations: {spacesync.dev/adopt: secrets}";
+    kubectl("create -n newsroom-dev -f -", &secret("immutable", consents)).done();
+    allowed("delete secret immutable -n newsroom-dev", "");
+    refused("create -n newsroom-dev -f -", &secret("consent-of-its-own", consents), says);
 
     let token = secret("token", &format!("{ours}, annotations: {{kubernetes.io/service-account.name: default}}"))
         .replace("type: Opaque", "type: kubernetes.io/service-account-token");

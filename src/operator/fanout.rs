@@ -2,6 +2,8 @@
 
 use std::{sync::Arc, time::Duration};
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+
 use super::Context;
 use crate::{
     cluster::{
@@ -9,9 +11,12 @@ use crate::{
         queue::Lane,
         secrets::{OwnObject, SecretMeta},
     },
-    delivery::{pod::PodView, workload::WorkloadMeta},
+    delivery::{
+        pod::PodView,
+        workload::{WorkloadKind, WorkloadMeta},
+    },
     operator::caches::ObjectView,
-    resources::{FlowApp, SecretManager, Space, SpaceSecretSync},
+    resources::{FlowApp, SecretManager, Space, SpaceSecretSync, condition::find},
     store::embedded,
 };
 
@@ -114,6 +119,20 @@ fn flow_app(ctx: &Context, change: &Change<FlowApp>) {
             ctx.queues.syncs.add_after(sync.key(), Lane::Normal, GATHER_ACKS);
         }
     }
+    // What its pods have loaded, or will not load any more, stands in the status of the sync that serves it.
+    let standing =
+        |app: &FlowApp| app.status.as_ref().map(|s| (s.sync.clone(), s.summary.clone(), loaded(&s.conditions)));
+    if moved(change, standing) {
+        for app in [&change.old, &change.new].into_iter().flatten() {
+            if let Some(sync) = app.status.as_ref().and_then(|status| status.sync.as_deref()) {
+                ctx.queues.syncs.add_after(Key::new(&change.key.namespace, sync), Lane::Normal, GATHER_ACKS);
+            }
+        }
+    }
+}
+
+fn loaded(conditions: &[Condition]) -> Option<(String, String)> {
+    find(conditions, "Loaded").map(|condition| (condition.status.clone(), condition.reason.clone()))
 }
 
 fn managed(ctx: &Context, change: &Change<SecretMeta>) {
@@ -185,7 +204,7 @@ fn workload(ctx: &Context, change: &Change<WorkloadMeta>) {
     let kind = change.new.as_ref().or(change.old.as_ref()).map(|workload| workload.kind);
     for app in ctx.caches.flow_apps.in_namespace(&change.key.namespace) {
         let reference = &app.spec.workload_ref;
-        if reference.name == change.key.name && Some(reference.kind.as_str()) == kind.map(|kind| kind.as_str()) {
+        if reference.name == change.key.name && Some(reference.kind.as_str()) == kind.map(WorkloadKind::as_str) {
             ctx.queues.flow_apps.add(app.key(), Lane::Normal);
         }
     }

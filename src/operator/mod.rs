@@ -45,10 +45,11 @@ use crate::{
 const WORKERS: usize = 16;
 
 /// The longest that one look may take. Every call in it has its own, shorter deadline.
-const LOOK: Duration = Duration::from_secs(60);
+const LOOK: Duration = Duration::from_mins(1);
 
 /// Runs the operator until SIGTERM or Ctrl-C.
 pub async fn run(args: OperatorArgs) -> anyhow::Result<()> {
+    telemetry::init_logging(args.log_format);
     let config =
         Config::infer().await.context("no cluster: neither a pod's service account nor a usable KUBECONFIG")?;
     let free = Cluster::new(&config, Arc::new(|| true))?;

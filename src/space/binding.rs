@@ -119,18 +119,21 @@ impl Field {
 
     /// An admin's word first, then who has it, then who had it, then age.
     fn holder(&self) -> Option<&str> {
-        let oldest = |wanted: &dyn Fn(&Rival) -> bool| self.by_age.iter().find(|r| wanted(r)).map(|r| r.name.as_str());
         let is_bound = |rival: &Rival| rival.recorded == Recorded::Bound;
-        oldest(&|rival| rival.takes_over && is_bound(rival))
-            .or_else(|| oldest(&|rival| rival.takes_over))
-            .or_else(|| oldest(&is_bound))
-            .or_else(|| self.awaited(&oldest))
+        self.oldest(|rival| rival.takes_over && is_bound(rival))
+            .or_else(|| self.oldest(|rival| rival.takes_over))
+            .or_else(|| self.oldest(is_bound))
+            .or_else(|| self.awaited())
+    }
+
+    fn oldest(&self, wanted: impl Fn(&Rival) -> bool) -> Option<&str> {
+        self.by_age.iter().find(|rival| wanted(rival)).map(|rival| rival.name.as_str())
     }
 
     /// Nobody is recorded as the holder: it is who the others wait for, or, when nobody waits, the oldest.
-    fn awaited<'a>(&'a self, oldest: &dyn Fn(&dyn Fn(&Rival) -> bool) -> Option<&'a str>) -> Option<&'a str> {
+    fn awaited(&self) -> Option<&str> {
         let ends = self.ends();
-        if ends.is_empty() { oldest(&|_| true) } else { oldest(&|rival| ends.contains(&End::At(&rival.name))) }
+        self.oldest(|rival| ends.is_empty() || ends.contains(&End::At(&rival.name)))
     }
 
     /// Who is waited for in the end.

@@ -1,4 +1,4 @@
-//! Space and SecretManager: who has which namespace, and whether the stores can be reached.
+//! Spaces and Secret Managers: who has a namespace, and whether a store can be used.
 
 pub mod binding;
 pub mod controller;

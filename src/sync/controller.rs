@@ -7,7 +7,8 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomRe
 use super::{
     apply::{self, Applied},
     gather::{self, Found, Known},
-    plan::{self, Look, Plan},
+    look::{self, Look},
+    plan::{self, Plan},
     status,
 };
 use crate::{
@@ -45,12 +46,12 @@ fn retry(error: &cluster::Error) -> Retry {
 
 async fn reconcile(ctx: &Arc<Context>, sync: Arc<SpaceSecretSync>) -> cluster::Result<Next> {
     let now = jiff::Timestamp::now();
-    let known = gather::known(ctx, sync);
-    let look = plan::look(&known, now);
+    let (known, store) = gather::known(ctx, sync);
+    let look = look::look(&known, now);
     if look == Look::Wait {
         return Ok(Next::OnChange);
     }
-    let mut found = gather::ask(ctx, &known, &look).await?;
+    let mut found = gather::ask(ctx, &known, store.as_ref(), &look).await?;
     let mut plan = plan::plan(&known, &look, &found, &ctx.fingerprints, now);
     let mut applied = apply::apply(ctx, &plan).await?;
     if matches!(applied, Applied::Exists) {
@@ -71,7 +72,7 @@ async fn look_closer(
     now: jiff::Timestamp,
 ) -> cluster::Result<(Found, Plan)> {
     let target = gather::inspect(ctx, known).await?;
-    let found = Found { target: Some(target), ..found };
+    let found = Found { target, ..found };
     let plan = plan::plan(known, look, &found, &ctx.fingerprints, now);
     Ok((found, plan))
 }

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use super::{
-    plan::{self, Look},
+    look::{self, Look},
+    plan,
     request::Request,
     schedule::Phase,
 };
@@ -28,8 +29,8 @@ pub struct Known {
     pub space: Option<Arc<Space>>,
     /// Whether the `SecretManager` that the space names exists.
     pub manager_exists: bool,
-    /// Its store, or what keeps it from being used.
-    pub store: Result<Store, Verdict>,
+    /// What keeps its store from being used.
+    pub no_store: Option<Verdict>,
     /// Its entry in the store.
     pub entry: EntryId,
     /// The last head of the entry.
@@ -59,25 +60,52 @@ pub enum Source {
     Failed(StoreError),
 }
 
+/// The Secret of the target's name, whosever it is.
+#[derive(Debug)]
+pub enum Target {
+    /// It was not looked at.
+    NotAsked,
+    /// There is none.
+    Absent,
+    /// It is this.
+    There(Box<FullSecret>),
+}
+
+impl Target {
+    /// The Secret, if one was seen.
+    pub fn there(&self) -> Option<&FullSecret> {
+        match self {
+            Self::There(secret) => Some(secret),
+            Self::NotAsked | Self::Absent => None,
+        }
+    }
+}
+
+impl From<Option<FullSecret>> for Target {
+    fn from(read: Option<FullSecret>) -> Self {
+        read.map_or(Self::Absent, |secret| Self::There(Box::new(secret)))
+    }
+}
+
 /// What was found by asking.
 #[derive(Debug)]
 pub struct Found {
     /// What the store said.
     pub source: Source,
-    /// The Secret of the target's name: `None` where it was not looked at.
-    pub target: Option<Option<FullSecret>>,
+    /// What is there already.
+    pub target: Target,
     /// What made us ask.
     pub trigger: Option<Trigger>,
 }
 
 impl Found {
     fn nothing() -> Self {
-        Self { source: Source::NotAsked, target: None, trigger: None }
+        Self { source: Source::NotAsked, target: Target::NotAsked, trigger: None }
     }
 }
 
 /// What the caches know. Costs no request.
-pub fn known(ctx: &Context, sync: Arc<SpaceSecretSync>) -> Known {
+pub fn known(ctx: &Context, sync: Arc<SpaceSecretSync>) -> (Known, Option<Store>) {
     let namespace = sync.metadata.namespace.clone().unwrap_or_default();
     let name = sync.metadata.name.clone().unwrap_or_default();
     let target_name = sync.spec.target_name(&name).to_owned();
@@ -91,19 +119,20 @@ pub fn known(ctx: &Context, sync: Arc<SpaceSecretSync>) -> Known {
     let mut strays: Vec<_> = ctx.caches.managed.in_namespace(&namespace);
     strays.retain(|secret| secret.sync.as_deref() == Some(&name) && secret.name != target_name);
     let target = ctx.caches.managed.get(&Key::new(&namespace, &target_name));
-    Known {
+    let known = Known {
         phase: store.as_ref().map_or(Phase::of(""), |store| phase_of(ctx, store, &entry, &sync)),
         head: ctx.book.get(&entry),
         manager_exists: ctx.caches.managers.get(&Key::cluster(&entry.manager)).is_some(),
         request: Request::pending(&sync),
         target: target.filter(|secret| secret.sync.as_deref() == Some(&name)),
         strays,
-        taken_by: plan::taken_by(&sync, &ctx.caches.syncs.in_namespace(&namespace)),
+        taken_by: look::taken_by(&sync, &ctx.caches.syncs.in_namespace(&namespace)),
         sync,
         space,
-        store,
+        no_store: store.as_ref().err().cloned(),
         entry,
-    }
+    };
+    (known, store.ok())
 }
 
 /// The entry of a space.
@@ -124,15 +153,15 @@ pub fn phase_of(ctx: &Context, store: &Store, entry: &EntryId, sync: &SpaceSecre
 }
 
 /// Asks what the plan wants to know.
-pub async fn ask(ctx: &Context, known: &Known, look: &Look) -> cluster::Result<Found> {
-    let Ok(store) = &known.store else { return Ok(Found::nothing()) };
+pub async fn ask(ctx: &Context, known: &Known, store: Option<&Store>, look: &Look) -> cluster::Result<Found> {
+    let Some(store) = store else { return Ok(Found::nothing()) };
     match look {
         Look::Rest | Look::Wait | Look::Stop(_) => Ok(Found::nothing()),
         Look::Ask(trigger) => {
             let source = if_moved(ctx, known, store).await;
             let target = match &source {
                 Source::Read(_) => target(ctx, known).await?,
-                _ => None,
+                _ => Target::NotAsked,
             };
             Ok(Found { source, target, trigger: Some(*trigger) })
         }
@@ -142,27 +171,27 @@ pub async fn ask(ctx: &Context, known: &Known, look: &Look) -> cluster::Result<F
         }
         Look::Inspect => {
             let target = inspect(ctx, known).await?;
-            if plan::is_as_written(known, target.as_ref(), &ctx.fingerprints) {
-                return Ok(Found { source: Source::NotAsked, target: Some(target), trigger: None });
+            if plan::is_as_written(known, target.there(), &ctx.fingerprints) {
+                return Ok(Found { source: Source::NotAsked, target, trigger: None });
             }
             let source = read(ctx, known, store).await;
-            Ok(Found { source, target: Some(target), trigger: Some(Trigger::Drift) })
+            Ok(Found { source, target, trigger: Some(Trigger::Drift) })
         }
     }
 }
 
 /// The Secret of the target's name, whosever it is.
-pub async fn inspect(ctx: &Context, known: &Known) -> cluster::Result<Option<FullSecret>> {
+pub async fn inspect(ctx: &Context, known: &Known) -> cluster::Result<Target> {
     let namespace = known.sync.metadata.namespace.as_deref().unwrap_or_default();
-    ctx.cluster.get_secret(namespace, plan::target_name(&known.sync)).await
+    ctx.cluster.get_secret(namespace, look::target_name(&known.sync)).await.map(Target::from)
 }
 
 /// The managed Secret, where there is one by the cache: what it holds tells which keys changed. Where there is none,
 /// creating it tells whether a foreign one is there, for one request less.
-async fn target(ctx: &Context, known: &Known) -> cluster::Result<Option<Option<FullSecret>>> {
+async fn target(ctx: &Context, known: &Known) -> cluster::Result<Target> {
     match known.target {
-        Some(_) => inspect(ctx, known).await.map(Some),
-        None => Ok(None),
+        Some(_) => inspect(ctx, known).await,
+        None => Ok(Target::NotAsked),
     }
 }
 
@@ -199,5 +228,5 @@ async fn if_moved(ctx: &Context, known: &Known, store: &Store) -> Source {
 
 /// The head at which the managed Secret's content was read.
 fn recorded_head(known: &Known) -> Option<&Head> {
-    plan::recorded(known).map(|source| &source.head)
+    look::recorded(known).map(|source| &source.head)
 }

@@ -5,8 +5,11 @@
 pub mod apply;
 pub mod controller;
 pub mod gather;
+pub mod look;
 pub mod plan;
 pub mod request;
+#[cfg(test)]
+mod sample;
 pub mod schedule;
 pub mod status;
 pub mod ticker;

@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use super::{
     gather::{Found, Known, Source},
+    look::{Look, filter, has_moved, source_verdict, target_name},
     schedule,
 };
 use crate::{
@@ -12,200 +13,17 @@ use crate::{
         secrets::{FullSecret, NewSecret, SecretMeta},
     },
     resources::{
-        DeletionPolicy, Reason, SpaceSecretSync, Trigger,
+        DeletionPolicy, Reason, Timestamp, Trigger,
         condition::{Verdict, find},
         names::{CHANGE, DELETION_POLICY, MANAGED_BY, MANAGER, REVISION, SPACE, SYNC},
         reason::Retry,
         sync::SourceStatus,
     },
-    secret::{ChangeRecord, FingerprintKey, Identity, KeyFilter, ManagedSecret, Snapshot, change, managed::Meta},
-    store::{self, StoreError},
+    secret::{
+        ChangeRecord, Entry, FingerprintKey, Format, Identity, ManagedSecret, Snapshot, change,
+        managed::{META_KEY, Meta},
+    },
 };
-
-/// What must be asked before anything can be decided.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Look {
-    /// Nothing: what is there is what should be there.
-    Rest,
-    /// Nothing yet: the store is being made, and will wake us.
-    Wait,
-    /// Nothing: something stands in the way.
-    Stop(Verdict),
-    /// The entry's own head, past what is known, and its values if it moved.
-    Ask(Trigger),
-    /// The entry's values.
-    Read(Trigger),
-    /// The managed Secret: somebody wrote it, and perhaps nothing of it moved.
-    Inspect,
-}
-
-/// A chain of small rules, the first that speaks decides. Their order is the policy.
-const LOOKS: &[fn(&Known, jiff::Timestamp) -> Option<Look>] = &[
-    suspended,
-    not_bound,
-    no_store,
-    target_taken,
-    bad_pattern,
-    requested,
-    source_is_another,
-    spec_moved,
-    target_moved,
-    source_failing,
-    source_moved,
-];
-
-/// What must be asked.
-pub fn look(known: &Known, now: jiff::Timestamp) -> Look {
-    LOOKS.iter().find_map(|rule| rule(known, now)).unwrap_or(Look::Rest)
-}
-
-fn stop(reason: Reason, args: &[(&str, &str)]) -> Option<Look> {
-    Some(Look::Stop(Verdict::new(false, reason, args)))
-}
-
-fn suspended(known: &Known, _: jiff::Timestamp) -> Option<Look> {
-    known.sync.spec.is_suspended().then(|| Look::Stop(Verdict::new(false, Reason::Suspended, &[])))
-}
-
-fn not_bound(known: &Known, _: jiff::Timestamp) -> Option<Look> {
-    let namespace = known.sync.metadata.namespace.as_deref().unwrap_or_default();
-    known.space.is_none().then(|| stop(Reason::NamespaceNotBound, &[("ns", namespace)])).flatten()
-}
-
-fn no_store(known: &Known, _: jiff::Timestamp) -> Option<Look> {
-    let verdict = known.store.as_ref().err()?;
-    if verdict.reason == Reason::Pending && known.manager_exists {
-        return Some(Look::Wait);
-    }
-    if verdict.reason == Reason::Pending {
-        let space = known.space.as_ref().and_then(|s| s.metadata.name.as_deref()).unwrap_or_default();
-        return stop(Reason::SecretManagerNotFound, &[("space", space), ("manager", &known.entry.manager)]);
-    }
-    Some(Look::Stop(verdict.clone()))
-}
-
-fn target_taken(known: &Known, _: jiff::Timestamp) -> Option<Look> {
-    let other = known.taken_by.as_deref()?;
-    stop(Reason::TargetTaken, &[("name", target_name(&known.sync)), ("other", other)])
-}
-
-fn bad_pattern(known: &Known, _: jiff::Timestamp) -> Option<Look> {
-    let bad = filter(&known.sync).err()?;
-    stop(Reason::BadKeyPattern, &[("why", &bad)])
-}
-
-/// A request asks past what is known. Where the content must be built anew anyway, it is read whatever the head says.
-fn requested(known: &Known, now: jiff::Timestamp) -> Option<Look> {
-    let trigger = known.request.as_ref()?.trigger;
-    let anew = recorded(known).is_none() || spec_moved(known, now).is_some() || target_moved(known, now).is_some();
-    Some(if anew { Look::Read(trigger) } else { Look::Ask(trigger) })
-}
-
-/// Nothing was brought yet, or the space keeps its secrets elsewhere now.
-fn source_is_another(known: &Known, _: jiff::Timestamp) -> Option<Look> {
-    if recorded(known).is_some() {
-        return None;
-    }
-    match &known.head {
-        Some(book) => Some(match &book.head {
-            Ok(head) if !head.is_gone() => Look::Read(Trigger::First),
-            Ok(_) => Look::Stop(source_verdict(known, &StoreError::Deleted(known.entry.path.clone()))),
-            Err(error) => Look::Stop(source_verdict(known, error)),
-        }),
-        None => Some(Look::Read(Trigger::First)),
-    }
-}
-
-/// Filters or the target may be others now.
-fn spec_moved(known: &Known, _: jiff::Timestamp) -> Option<Look> {
-    (recorded(known)?.generation != known.sync.metadata.generation).then_some(Look::Read(Trigger::Live))
-}
-
-/// The managed Secret is not the one that the status records.
-fn target_moved(known: &Known, _: jiff::Timestamp) -> Option<Look> {
-    let status = known.sync.status.as_ref()?;
-    let recorded = status.target.as_ref();
-    match (&known.target, recorded) {
-        (None, None) => None,
-        (None, Some(_)) => Some(Look::Read(Trigger::Drift)),
-        (Some(secret), Some(recorded)) if is_recorded(secret, recorded) => None,
-        // A crash came between the Secret and the status: what was written then is found again by reading.
-        (Some(secret), _) if secret.revision != status.revision => Some(Look::Read(Trigger::Drift)),
-        (Some(_), _) => Some(Look::Inspect),
-    }
-}
-
-fn source_failing(known: &Known, now: jiff::Timestamp) -> Option<Look> {
-    let book = known.head.as_ref()?;
-    let error = match &book.head {
-        Ok(head) if head.is_gone() => StoreError::Deleted(known.entry.path.clone()),
-        Ok(_) => return None,
-        Err(error) => error.clone(),
-    };
-    due(known, now).then(|| Look::Stop(source_verdict(known, &error)))
-}
-
-fn source_moved(known: &Known, now: jiff::Timestamp) -> Option<Look> {
-    let trigger = match known.sync.spec.effective_auto_sync() {
-        crate::resources::AutoSync::Live => Trigger::Live,
-        _ => Trigger::Schedule,
-    };
-    (has_moved(known) && due(known, now)).then_some(Look::Read(trigger))
-}
-
-fn has_moved(known: &Known) -> bool {
-    let head = known.head.as_ref().and_then(|book| book.head.as_ref().ok());
-    head.is_some_and(|head| recorded(known).is_none_or(|source| source.head != *head))
-}
-
-fn due(known: &Known, now: jiff::Timestamp) -> bool {
-    let auto_sync = known.sync.spec.effective_auto_sync();
-    known.head.as_ref().is_some_and(|book| schedule::may_act(auto_sync, known.phase, book, now))
-}
-
-fn is_recorded(secret: &SecretMeta, recorded: &crate::resources::sync::TargetStatus) -> bool {
-    secret.name == recorded.name && secret.uid == recorded.uid && secret.resource_version == recorded.resource_version
-}
-
-/// What the status says of the entry that this sync reads now; `None` when it was another.
-pub fn recorded(known: &Known) -> Option<&SourceStatus> {
-    let source = known.sync.status.as_ref()?.source.as_ref()?;
-    let same = source.secret_manager == known.entry.manager && source.path == known.entry.path;
-    let space = known.space.as_ref().and_then(|s| s.metadata.name.as_deref());
-    (same && known.sync.status.as_ref()?.space.as_deref() == space).then_some(source)
-}
-
-/// What a store's error means for this sync.
-fn source_verdict(known: &Known, error: &StoreError) -> Verdict {
-    let gone = matches!(error, StoreError::NotFound(_) | StoreError::Deleted(_));
-    if gone && known.sync.spec.source_gone_policy() == DeletionPolicy::Delete {
-        let args = [
-            ("path", known.entry.path.as_str()),
-            ("manager", &known.entry.manager),
-            ("name", target_name(&known.sync)),
-        ];
-        return Verdict::new(false, Reason::SourceGone, &args);
-    }
-    store::reason::verdict(error, &known.entry.manager, &known.entry.path)
-}
-
-/// The name of a sync's managed Secret.
-pub fn target_name(sync: &SpaceSecretSync) -> &str {
-    sync.spec.target_name(sync.metadata.name.as_deref().unwrap_or_default())
-}
-
-/// The older sync of the namespace (then by name) that has the same target.
-pub fn taken_by(sync: &SpaceSecretSync, all: &[Arc<SpaceSecretSync>]) -> Option<String> {
-    let age = |s: &SpaceSecretSync| (s.metadata.creation_timestamp.clone().map(|at| at.0), s.metadata.name.clone());
-    let rivals = all.iter().filter(|other| other.metadata.name != sync.metadata.name);
-    let older = rivals.filter(|other| target_name(other) == target_name(sync) && age(other) < age(sync));
-    older.min_by_key(|other| age(other)).and_then(|other| other.metadata.name.clone())
-}
-
-fn filter(sync: &SpaceSecretSync) -> Result<KeyFilter, String> {
-    let keys = sync.spec.keys.clone().unwrap_or_default();
-    KeyFilter::new(keys.include.as_deref(), keys.exclude.as_deref()).map_err(|bad| bad.to_string())
-}
 
 fn identity(known: &Known) -> Identity<'_> {
     Identity {
@@ -303,7 +121,7 @@ impl Plan {
     }
 }
 
-/// Decides. `look` is what [`look`] said, `found` what was found by it.
+/// Decides. `look` is what was to be asked, `found` what was found by it.
 pub fn plan(known: &Known, look: &Look, found: &Found, key: &FingerprintKey, now: jiff::Timestamp) -> Plan {
     let plan = Plan::new(known, found);
     if let Look::Stop(verdict) = look {
@@ -395,7 +213,7 @@ fn read(
         plan.next = Next::OnChange;
         return plan;
     }
-    let there = found.target.as_ref().and_then(Option::as_ref);
+    let there = found.target.there();
     if let Some(secret) = there.filter(|secret| !is_ours(known, secret)) {
         let sync = known.sync.metadata.name.as_deref().unwrap_or_default();
         if secret.meta.adopt.as_deref() != Some(sync) {
@@ -447,7 +265,7 @@ fn record_of(
     ChangeRecord {
         version: built.revision.version,
         revision: built.revision.to_string(),
-        time: crate::resources::Timestamp::millis(now),
+        time: Timestamp::millis(now),
         trigger,
         added,
         changed,
@@ -456,8 +274,7 @@ fn record_of(
 }
 
 /// What a Secret holds now, edited or not. Formats are not in the data: those of its own description, else of what comes.
-fn entries_as_they_are(secret: &FullSecret, built: &ManagedSecret) -> BTreeMap<String, crate::secret::Entry> {
-    use crate::secret::{Entry, Format, managed::META_KEY};
+fn entries_as_they_are(secret: &FullSecret, built: &ManagedSecret) -> BTreeMap<String, Entry> {
     let described: Option<Meta> = secret.data.get(META_KEY).and_then(|meta| serde_json::from_slice(meta.expose()).ok());
     let described: BTreeMap<_, _> = described.into_iter().flat_map(|m| m.keys).map(|k| (k.name, k.format)).collect();
     let format = |key: &String| {
@@ -503,5 +320,182 @@ fn secret(known: &Known, built: &ManagedSecret, record: &ChangeRecord) -> NewSec
         annotations,
         data: built.data(),
         type_: "Opaque".into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        super::gather::Target,
+        super::sample::{annotate, built, fresh, full, head, in_step, key, now, snapshot, value},
+        *,
+    };
+    use crate::{resources::reason::Retry, secret::managed::MAX_BYTES, store::StoreError};
+
+    fn found(source: Source, there: Option<FullSecret>) -> Found {
+        let target = there.map_or(Target::NotAsked, |secret| Target::There(Box::new(secret)));
+        Found { source, target, trigger: Some(Trigger::Live) }
+    }
+
+    fn read(version: u64, entries: &[(&str, &str)]) -> Source {
+        Source::Read(Box::new(snapshot(version, entries)))
+    }
+
+    fn decide(known: &Known, found: &Found) -> Plan {
+        plan(known, &Look::Read(Trigger::Live), found, &key(), now())
+    }
+
+    fn write(plan: &Plan) -> &Write {
+        match &plan.secret {
+            SecretPlan::Write(write) => write,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn synced(plan: &Plan) -> Reason {
+        plan.synced.as_ref().unwrap().reason
+    }
+
+    #[test]
+    fn a_first_sync_creates_the_secret_with_its_change_record() {
+        let plan = decide(&fresh(), &found(read(1, &[("A", "1")]), None));
+        let write = write(&plan);
+        assert!(write.over.is_none() && !write.anew);
+        assert_eq!(write.secret.labels[SYNC], "secrets");
+        assert_eq!(write.secret.annotations[REVISION], built(1, &[("A", "1")]).revision.to_string());
+        let record: ChangeRecord = serde_json::from_str(&write.secret.annotations[CHANGE]).unwrap();
+        assert_eq!((record.added.names, record.trigger), (vec!["A".to_owned()], Trigger::Live));
+        assert_eq!(synced(&plan), Reason::Synced);
+    }
+
+    #[test]
+    fn a_new_version_is_written_over_what_was_read() {
+        let there = full(&built(1, &[("A", "1")]), "100");
+        let plan = decide(&in_step(), &found(read(2, &[("A", "2"), ("B", "1")]), Some(there)));
+        assert_eq!(write(&plan).over.as_ref().unwrap().resource_version, "100");
+        let record = plan.content.unwrap().record.unwrap();
+        assert_eq!((record.added.names, record.changed.names), (vec!["B".to_owned()], vec!["A".to_owned()]));
+    }
+
+    #[test]
+    fn the_same_content_again_is_not_written_and_keeps_its_record() {
+        let mut there = full(&built(1, &[("A", "1")]), "100");
+        let first = decide(&fresh(), &found(read(1, &[("A", "1")]), None)).content.unwrap().record.unwrap();
+        annotate(&mut there, &first);
+        let plan = decide(&in_step(), &found(read(1, &[("A", "1")]), Some(there)));
+        assert!(matches!(plan.secret, SecretPlan::Leave), "{plan:?}");
+        assert_eq!(plan.content.unwrap().record, Some(first));
+    }
+
+    #[test]
+    fn what_somebody_did_to_the_secret_is_undone() {
+        let edits: [fn(&mut FullSecret); 6] = [
+            |s| drop(s.data.insert("A".into(), value("edited"))),
+            |s| drop(s.data.insert("EXTRA".into(), value("x"))),
+            |s| drop(s.data.remove(META_KEY)),
+            |s| s.immutable = true,
+            |s| s.type_ = "kubernetes.io/tls".into(),
+            |s| s.meta.revision = None,
+        ];
+        for (n, edit) in edits.into_iter().enumerate() {
+            let mut there = full(&built(1, &[("A", "1")]), "101");
+            edit(&mut there);
+            assert!(!is_as_written(&in_step(), Some(&there), &key()), "edit {n}");
+            let anew = there.immutable || there.type_ != "Opaque";
+            let plan = decide(&in_step(), &found(read(1, &[("A", "1")]), Some(there)));
+            assert_eq!(write(&plan).anew, anew, "edit {n}");
+            assert_eq!(write(&plan).secret.data["A"], value("1"), "edit {n}");
+        }
+    }
+
+    #[test]
+    fn a_policy_that_changed_is_written_down_on_the_secret() {
+        let target = crate::resources::sync::Target { name: None, deletion_policy: Some(DeletionPolicy::Retain) };
+        let known = in_step().with_spec(|spec| spec.target = Some(target));
+        let there = full(&built(1, &[("A", "1")]), "100");
+        let plan = decide(&known, &found(read(1, &[("A", "1")]), Some(there)));
+        assert_eq!(write(&plan).secret.annotations[DELETION_POLICY], "Retain");
+    }
+
+    #[test]
+    fn a_foreign_secret_is_never_touched_without_its_owners_consent() {
+        let mut theirs = full(&built(1, &[("A", "1")]), "100");
+        for (label, adopt, expected) in [
+            (None, None, false),
+            (Some("another"), None, false),
+            (None, Some("another"), false),
+            (None, Some("secrets"), true),
+        ] {
+            theirs.meta.sync = label.map(ToOwned::to_owned);
+            theirs.meta.adopt = adopt.map(ToOwned::to_owned);
+            let there =
+                FullSecret { meta: theirs.meta.clone(), data: theirs.data.clone(), ..full(&built(1, &[]), "1") };
+            let plan = decide(&fresh(), &found(read(1, &[("A", "2")]), Some(there)));
+            assert_eq!(matches!(plan.secret, SecretPlan::Write(_)), expected, "{label:?} {adopt:?}");
+            assert_eq!(synced(&plan) == Reason::TargetConflict, !expected, "{label:?} {adopt:?}");
+        }
+    }
+
+    #[test]
+    fn too_large_writes_nothing_and_is_not_read_again_until_it_moves() {
+        let large = "x".repeat(MAX_BYTES + 1);
+        let plan = decide(&in_step(), &found(read(2, &[("A", &large)]), None));
+        assert!(matches!(plan.secret, SecretPlan::Leave));
+        assert_eq!((synced(&plan), plan.next), (Reason::TooLarge, Next::OnChange));
+        assert_eq!(plan.source.unwrap().head, head(2));
+    }
+
+    #[test]
+    fn a_failed_read_keeps_the_last_good_and_is_tried_again() {
+        let plan = decide(&in_step(), &found(Source::Failed(StoreError::Sealed), None));
+        assert!(matches!(plan.secret, SecretPlan::Leave));
+        assert_eq!(synced(&plan), Reason::SourceSealed);
+        assert!(matches!(plan.next, Next::Failed(Retry::Backoff(..))), "{:?}", plan.next);
+    }
+
+    #[test]
+    fn a_source_that_has_gone_takes_the_secret_along_only_where_the_sync_says_so() {
+        let gone = || found(Source::Failed(StoreError::NotFound("newsroom".into())), None);
+        assert!(matches!(decide(&in_step(), &gone()).secret, SecretPlan::Leave));
+        let strict = in_step().with_spec(|spec| spec.on_source_gone = Some(DeletionPolicy::Delete));
+        assert!(matches!(decide(&strict, &gone()).secret, SecretPlan::Delete(_)));
+        let sealed = found(Source::Failed(StoreError::Sealed), None);
+        assert!(matches!(decide(&strict, &sealed).secret, SecretPlan::Leave));
+    }
+
+    #[test]
+    fn suspended_neither_says_nor_handles_anything() {
+        let known = in_step().with_request("manual/1");
+        let verdict = Verdict::new(false, Reason::Suspended, &[]);
+        let plan = plan(&known, &Look::Stop(verdict), &found(Source::NotAsked, None), &key(), now());
+        assert_eq!((plan.synced, plan.handled), (None, None));
+    }
+
+    #[test]
+    fn a_request_that_found_nothing_new_is_handled() {
+        let known = in_step().with_request("manual/1");
+        let plan = plan(&known, &Look::Ask(Trigger::Manual), &found(Source::Unmoved, None), &key(), now());
+        assert_eq!((plan.handled.as_deref(), synced(&plan)), (Some("manual/1"), Reason::Synced));
+        assert!(matches!(plan.secret, SecretPlan::Leave));
+    }
+
+    #[test]
+    fn a_move_that_is_not_due_is_looked_at_when_it_is() {
+        let known = in_step().with_head(Ok(head(2))).with_spec(|spec| {
+            spec.auto_sync = Some(crate::resources::AutoSync::Every24h);
+        });
+        let plan = plan(&known, &Look::Rest, &found(Source::NotAsked, None), &key(), now());
+        assert!(matches!(plan.next, Next::After(wait) if wait <= Duration::from_hours(24)), "{:?}", plan.next);
+    }
+
+    #[test]
+    fn no_reason_of_a_plan_shows_a_value() {
+        let large = format!("hunter2{}", "x".repeat(MAX_BYTES));
+        let mut there = full(&built(1, &[("A", "hunter2")]), "101");
+        there.meta.sync = None;
+        for found in [found(read(2, &[("A", &large)]), None), found(read(2, &[("A", "hunter2")]), Some(there))] {
+            let plan = decide(&in_step(), &found);
+            assert!(!format!("{plan:?}").contains("hunter2"));
+        }
     }
 }

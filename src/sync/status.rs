@@ -3,7 +3,8 @@
 use super::{
     apply::Applied,
     gather::Known,
-    plan::{Content, Plan, target_name},
+    look::target_name,
+    plan::{Content, Plan},
 };
 use crate::{
     cluster::{Error, queue::Next, secrets::SecretMeta},

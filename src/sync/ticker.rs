@@ -23,7 +23,7 @@ use crate::{
 
 /// A store that failed as a whole is asked again after 2 s, then after twice as long, up to the minute of the schedule.
 const FIRST_RETRY: Duration = Duration::from_secs(2);
-const LAST_RETRY: Duration = Duration::from_secs(60);
+const LAST_RETRY: Duration = Duration::from_mins(1);
 
 /// Where heads come one by one, instants closer together than this are looked at together.
 const GRAIN: Duration = Duration::from_millis(500);
@@ -47,10 +47,7 @@ pub async fn run(ctx: Arc<Context>) {
             stays
         });
         for name in names {
-            if !running.contains_key(&name) {
-                let task = tasks.spawn(tick(ctx.clone(), name.clone()));
-                running.insert(name, task);
-            }
+            running.entry(name.clone()).or_insert_with(|| tasks.spawn(tick(ctx.clone(), name)));
         }
         // The sender lives as long as the context.
         let _ = changed.changed().await;
