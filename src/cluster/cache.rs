@@ -93,6 +93,24 @@ pub enum Health {
     Synced,
     /// It fails, in the API server's words.
     Failing(String),
+    /// It cannot work as things are, in the API server's words: a definition or a permission is missing.
+    Refused(String),
+}
+
+impl Health {
+    fn of(error: &watcher::Error) -> Self {
+        match error {
+            watcher::Error::InitialListFailed(kube::Error::Api(status))
+            | watcher::Error::WatchStartFailed(kube::Error::Api(status))
+            | watcher::Error::WatchFailed(kube::Error::Api(status))
+            | watcher::Error::WatchError(status) => match status.code {
+                404 => Self::Refused("is not installed; apply the output of `spacesync crds`".into()),
+                401 | 403 => Self::Refused(status.message.clone()),
+                _ => Self::Failing(status.message.clone()),
+            },
+            _ => Self::Failing("the API server cannot be reached".into()),
+        }
+    }
 }
 
 /// All items of one kind that we watch.
@@ -233,7 +251,7 @@ impl<T: Item> Cache<T> {
                     self.remove(&Key { namespace, name });
                 }
                 Err(error) => {
-                    self.health.send_replace(Health::Failing(words(&error)));
+                    self.health.send_replace(Health::of(&error));
                     tokio::time::sleep(pause).await;
                     pause = (pause * 2).min(LONGEST_PAUSE);
                     continue;
@@ -241,7 +259,7 @@ impl<T: Item> Cache<T> {
             }
             pause = Duration::from_millis(100);
             self.health.send_if_modified(|health| {
-                let healed = matches!(health, Health::Failing(_)) && self.is_complete();
+                let healed = matches!(health, Health::Failing(_) | Health::Refused(_)) && self.is_complete();
                 if healed {
                     *health = Health::Synced;
                 }
@@ -262,17 +280,6 @@ impl<T: Item> Cache<T> {
 
     fn write(&self) -> std::sync::RwLockWriteGuard<'_, BTreeMap<Key, Arc<T>>> {
         self.items.write().expect("no code panics while it holds the lock")
-    }
-}
-
-/// What the API server said of a failed watch: names the resource and the verb where a permission is missing.
-fn words(error: &watcher::Error) -> String {
-    match error {
-        watcher::Error::InitialListFailed(kube::Error::Api(status))
-        | watcher::Error::WatchStartFailed(kube::Error::Api(status))
-        | watcher::Error::WatchFailed(kube::Error::Api(status))
-        | watcher::Error::WatchError(status) => status.message.clone(),
-        _ => "the API server cannot be reached".into(),
     }
 }
 

@@ -331,7 +331,7 @@ mod tests {
     async fn an_earlier_wish_wins() {
         let queue = open();
         let start = Instant::now();
-        queue.add_after("a", Lane::Normal, Duration::from_secs(60));
+        queue.add_after("a", Lane::Normal, Duration::from_mins(1));
         queue.add_after("a", Lane::Normal, Duration::from_secs(2));
         queue.next().await;
         assert_eq!(start.elapsed().as_secs(), 2);
@@ -343,7 +343,7 @@ mod tests {
         let retry = Next::Failed(Retry::Backoff(Duration::from_secs(1), Duration::from_secs(10)));
         let mut waits = Vec::new();
         queue.add("a", Lane::Normal);
-        for next in [retry, retry, retry, retry, retry, Next::After(Duration::from_secs(60)), retry] {
+        for next in [retry, retry, retry, retry, retry, Next::After(Duration::from_mins(1)), retry] {
             let start = Instant::now();
             let (key, _) = queue.next().await;
             waits.push(start.elapsed().as_secs_f64());

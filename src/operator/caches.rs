@@ -25,7 +25,7 @@ use crate::{
     },
     resources::{
         FlowApp, SecretManager, Space, SpaceSecretSync,
-        names::{API_CONFIG_MAP, FLOW_APP, MANAGED_BY, SYNC},
+        names::{API_CONFIG_MAP, FLOW_APP, MANAGED_BY, MANAGER, SYNC},
     },
 };
 
@@ -59,7 +59,7 @@ impl ObjectView {
             name: meta.name?,
             uid: meta.uid?,
             resource_version: meta.resource_version?,
-            ours: meta.labels.is_some_and(|labels| labels.contains_key(MANAGED_BY)),
+            ours: meta.labels.is_some_and(|labels| labels.get(MANAGED_BY).is_some_and(|by| by == MANAGER)),
             terminating: meta.deletion_timestamp.is_some(),
         })
     }
@@ -235,7 +235,19 @@ impl Caches {
         let all: Vec<Option<String>> = each_cache!(self, |name, cache| match cache.health() {
             Health::Synced => None,
             Health::Starting => Some(format!("{name}: not listed yet")),
+            Health::Failing(why) | Health::Refused(why) => Some(format!("{name}: {why}")),
+        });
+        all.into_iter().flatten().collect()
+    }
+
+    /// The problems that keep this replica from its work. One that has known everything and is cut off for a while is as
+    /// good as any other: it stays ready.
+    pub fn hindrances(&self) -> Vec<String> {
+        let all: Vec<Option<String>> = each_cache!(self, |name, cache| match cache.health() {
+            Health::Refused(why) => Some(format!("{name}: {why}")),
+            _ if cache.is_complete() => None,
             Health::Failing(why) => Some(format!("{name}: {why}")),
+            Health::Starting | Health::Synced => Some(format!("{name}: not listed yet")),
         });
         all.into_iter().flatten().collect()
     }

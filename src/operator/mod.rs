@@ -22,7 +22,7 @@ pub use context::Context;
 
 use self::{
     caches::Caches,
-    context::{Claims, Queues, Settings, Stores},
+    context::{Claims, Doubts, Queues, Settings, Stores},
     events::Events,
     lease::Lead,
     metrics::{Controller, LookLabels, Metrics},
@@ -49,6 +49,7 @@ const LOOK: Duration = Duration::from_mins(1);
 
 /// Runs the operator until SIGTERM or Ctrl-C.
 pub async fn run(args: OperatorArgs) -> anyhow::Result<()> {
+    telemetry::init_logging(args.log_format);
     let config =
         Config::infer().await.context("no cluster: neither a pod's service account nor a usable KUBECONFIG")?;
     let free = Cluster::new(&config, Arc::new(|| true))?;
@@ -94,6 +95,7 @@ async fn terms(ctx: &Arc<Context>, lead: &Lead) {
 
 async fn term(ctx: &Arc<Context>) {
     ctx.caches.complete().await;
+    ctx.book.clear();
     let mut tasks = JoinSet::new();
     let names = |list: Vec<Key>| list.into_iter().map(|key| key.name).collect::<Vec<_>>();
     let (queues, caches) = (&ctx.queues, &ctx.caches);
@@ -190,6 +192,7 @@ async fn context(
         book: Book::default(),
         api_ca,
         reach: Reach::default(),
+        doubts: Doubts::default(),
         metrics,
     })
 }

@@ -119,18 +119,21 @@ impl Field {
 
     /// An admin's word first, then who has it, then who had it, then age.
     fn holder(&self) -> Option<&str> {
-        let oldest = |wanted: &dyn Fn(&Rival) -> bool| self.by_age.iter().find(|r| wanted(r)).map(|r| r.name.as_str());
         let is_bound = |rival: &Rival| rival.recorded == Recorded::Bound;
-        oldest(&|rival| rival.takes_over && is_bound(rival))
-            .or_else(|| oldest(&|rival| rival.takes_over))
-            .or_else(|| oldest(&is_bound))
-            .or_else(|| self.awaited(&oldest))
+        self.oldest(|rival| rival.takes_over && is_bound(rival))
+            .or_else(|| self.oldest(|rival| rival.takes_over))
+            .or_else(|| self.oldest(is_bound))
+            .or_else(|| self.awaited())
+    }
+
+    fn oldest(&self, wanted: impl Fn(&Rival) -> bool) -> Option<&str> {
+        self.by_age.iter().find(|rival| wanted(rival)).map(|rival| rival.name.as_str())
     }
 
     /// Nobody is recorded as the holder: it is who the others wait for, or, when nobody waits, the oldest.
-    fn awaited<'a>(&'a self, oldest: &dyn Fn(&dyn Fn(&Rival) -> bool) -> Option<&'a str>) -> Option<&'a str> {
+    fn awaited(&self) -> Option<&str> {
         let ends = self.ends();
-        if ends.is_empty() { oldest(&|_| true) } else { oldest(&|rival| ends.contains(&End::At(&rival.name))) }
+        self.oldest(|rival| ends.is_empty() || ends.contains(&End::At(&rival.name)))
     }
 
     /// Who is waited for in the end.
@@ -172,13 +175,13 @@ impl Field {
 
 fn recorded(space: &Space, namespace: &str, is_awaited: &dyn Fn(&str) -> bool) -> Recorded {
     let entry = space.status.iter().flat_map(|status| &status.namespaces).find(|entry| entry.name == namespace);
-    match entry {
-        Some(entry) if entry.state == BindingState::Bound => Recorded::Bound,
-        Some(entry) if entry.state == BindingState::Waiting => match &entry.waiting_for {
-            Some(holder) if is_awaited(holder) => Recorded::Waiting(holder.clone()),
-            // The holder let go by itself.
-            _ => Recorded::Nothing,
-        },
+    let Some(entry) = entry else { return Recorded::Nothing };
+    match (entry.state, &entry.waiting_for) {
+        (BindingState::Bound, _) => Recorded::Bound,
+        (BindingState::Waiting | BindingState::Unbinding, Some(holder)) if is_awaited(holder) => {
+            Recorded::Waiting(holder.clone())
+        }
+        // Also a claimant whose holder let go by itself.
         _ => Recorded::Nothing,
     }
 }
@@ -206,7 +209,7 @@ mod tests {
 
     fn with(mut space: Space, state: BindingState, waiting_for: Option<&str>) -> Space {
         let waiting_for = waiting_for.map(str::to_owned);
-        let entry = NamespaceStatus { name: NS.into(), state, waiting_for, message: None };
+        let entry = NamespaceStatus { name: NS.into(), state, waiting_for, message: None, api_config_map: None };
         space.status = Some(SpaceStatus { namespaces: vec![entry], ..SpaceStatus::default() });
         space
     }

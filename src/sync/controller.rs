@@ -72,7 +72,7 @@ async fn look_closer(
     now: jiff::Timestamp,
 ) -> cluster::Result<(Found, Plan)> {
     let target = gather::inspect(ctx, known).await?;
-    let found = Found { target: Some(target), ..found };
+    let found = Found { target, ..found };
     let plan = plan::plan(known, look, &found, &ctx.fingerprints, now);
     Ok((found, plan))
 }

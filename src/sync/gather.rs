@@ -60,20 +60,47 @@ pub enum Source {
     Failed(StoreError),
 }
 
+/// The Secret of the target's name, whosever it is.
+#[derive(Debug)]
+pub enum Target {
+    /// It was not looked at.
+    NotAsked,
+    /// There is none.
+    Absent,
+    /// It is this.
+    There(Box<FullSecret>),
+}
+
+impl Target {
+    /// The Secret, if one was seen.
+    pub fn there(&self) -> Option<&FullSecret> {
+        match self {
+            Self::There(secret) => Some(secret),
+            Self::NotAsked | Self::Absent => None,
+        }
+    }
+}
+
+impl From<Option<FullSecret>> for Target {
+    fn from(read: Option<FullSecret>) -> Self {
+        read.map_or(Self::Absent, |secret| Self::There(Box::new(secret)))
+    }
+}
+
 /// What was found by asking.
 #[derive(Debug)]
 pub struct Found {
     /// What the store said.
     pub source: Source,
-    /// The Secret of the target's name: `None` where it was not looked at.
-    pub target: Option<Option<FullSecret>>,
+    /// What is there already.
+    pub target: Target,
     /// What made us ask.
     pub trigger: Option<Trigger>,
 }
 
 impl Found {
     fn nothing() -> Self {
-        Self { source: Source::NotAsked, target: None, trigger: None }
+        Self { source: Source::NotAsked, target: Target::NotAsked, trigger: None }
     }
 }
 
@@ -134,7 +161,7 @@ pub async fn ask(ctx: &Context, known: &Known, store: Option<&Store>, look: &Loo
             let source = if_moved(ctx, known, store).await;
             let target = match &source {
                 Source::Read(_) => target(ctx, known).await?,
-                _ => None,
+                _ => Target::NotAsked,
             };
             Ok(Found { source, target, trigger: Some(*trigger) })
         }
@@ -144,27 +171,27 @@ pub async fn ask(ctx: &Context, known: &Known, store: Option<&Store>, look: &Loo
         }
         Look::Inspect => {
             let target = inspect(ctx, known).await?;
-            if plan::is_as_written(known, target.as_ref(), &ctx.fingerprints) {
-                return Ok(Found { source: Source::NotAsked, target: Some(target), trigger: None });
+            if plan::is_as_written(known, target.there(), &ctx.fingerprints) {
+                return Ok(Found { source: Source::NotAsked, target, trigger: None });
             }
             let source = read(ctx, known, store).await;
-            Ok(Found { source, target: Some(target), trigger: Some(Trigger::Drift) })
+            Ok(Found { source, target, trigger: Some(Trigger::Drift) })
         }
     }
 }
 
 /// The Secret of the target's name, whosever it is.
-pub async fn inspect(ctx: &Context, known: &Known) -> cluster::Result<Option<FullSecret>> {
+pub async fn inspect(ctx: &Context, known: &Known) -> cluster::Result<Target> {
     let namespace = known.sync.metadata.namespace.as_deref().unwrap_or_default();
-    ctx.cluster.get_secret(namespace, look::target_name(&known.sync)).await
+    ctx.cluster.get_secret(namespace, look::target_name(&known.sync)).await.map(Target::from)
 }
 
 /// The managed Secret, where there is one by the cache: what it holds tells which keys changed. Where there is none,
 /// creating it tells whether a foreign one is there, for one request less.
-async fn target(ctx: &Context, known: &Known) -> cluster::Result<Option<Option<FullSecret>>> {
+async fn target(ctx: &Context, known: &Known) -> cluster::Result<Target> {
     match known.target {
-        Some(_) => inspect(ctx, known).await.map(Some),
-        None => Ok(None),
+        Some(_) => inspect(ctx, known).await,
+        None => Ok(Target::NotAsked),
     }
 }
 
@@ -172,7 +199,7 @@ async fn read(ctx: &Context, known: &Known, store: &Store) -> Source {
     let space = known.space.as_ref().and_then(|space| space.metadata.name.clone()).unwrap_or_default();
     let read = store.read(&space, &known.entry.path).await;
     let now = jiff::Timestamp::now();
-    ctx.count_store(&known.entry.manager, "read", read.as_ref().err());
+    ctx.count_asked(&known.entry.manager, "read", read.as_ref().err());
     match read {
         Ok(snapshot) => {
             ctx.book.note(&known.entry, Ok(snapshot.head.clone()), now);
@@ -189,7 +216,7 @@ async fn if_moved(ctx: &Context, known: &Known, store: &Store) -> Source {
         return read(ctx, known, store).await;
     }
     let head = store.head(&known.entry.path).await;
-    ctx.count_store(&known.entry.manager, "head", head.as_ref().err());
+    ctx.count_asked(&known.entry.manager, "head", head.as_ref().err());
     ctx.book.note(&known.entry, head.clone(), jiff::Timestamp::now());
     match head {
         Ok(head) if head.is_gone() => Source::Failed(StoreError::Deleted(known.entry.path.clone())),

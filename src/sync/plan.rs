@@ -213,7 +213,7 @@ fn read(
         plan.next = Next::OnChange;
         return plan;
     }
-    let there = found.target.as_ref().and_then(Option::as_ref);
+    let there = found.target.there();
     if let Some(secret) = there.filter(|secret| !is_ours(known, secret)) {
         let sync = known.sync.metadata.name.as_deref().unwrap_or_default();
         if secret.meta.adopt.as_deref() != Some(sync) {
@@ -326,12 +326,14 @@ fn secret(known: &Known, built: &ManagedSecret, record: &ChangeRecord) -> NewSec
 #[cfg(test)]
 mod tests {
     use super::{
+        super::gather::Target,
         super::sample::{annotate, built, fresh, full, head, in_step, key, now, snapshot, value},
         *,
     };
     use crate::{resources::reason::Retry, secret::managed::MAX_BYTES, store::StoreError};
 
-    fn found(source: Source, target: Option<Option<FullSecret>>) -> Found {
+    fn found(source: Source, there: Option<FullSecret>) -> Found {
+        let target = there.map_or(Target::NotAsked, |secret| Target::There(Box::new(secret)));
         Found { source, target, trigger: Some(Trigger::Live) }
     }
 
@@ -369,7 +371,7 @@ mod tests {
     #[test]
     fn a_new_version_is_written_over_what_was_read() {
         let there = full(&built(1, &[("A", "1")]), "100");
-        let plan = decide(&in_step(), &found(read(2, &[("A", "2"), ("B", "1")]), Some(Some(there))));
+        let plan = decide(&in_step(), &found(read(2, &[("A", "2"), ("B", "1")]), Some(there)));
         assert_eq!(write(&plan).over.as_ref().unwrap().resource_version, "100");
         let record = plan.content.unwrap().record.unwrap();
         assert_eq!((record.added.names, record.changed.names), (vec!["B".to_owned()], vec!["A".to_owned()]));
@@ -380,7 +382,7 @@ mod tests {
         let mut there = full(&built(1, &[("A", "1")]), "100");
         let first = decide(&fresh(), &found(read(1, &[("A", "1")]), None)).content.unwrap().record.unwrap();
         annotate(&mut there, &first);
-        let plan = decide(&in_step(), &found(read(1, &[("A", "1")]), Some(Some(there))));
+        let plan = decide(&in_step(), &found(read(1, &[("A", "1")]), Some(there)));
         assert!(matches!(plan.secret, SecretPlan::Leave), "{plan:?}");
         assert_eq!(plan.content.unwrap().record, Some(first));
     }
@@ -400,7 +402,7 @@ mod tests {
             edit(&mut there);
             assert!(!is_as_written(&in_step(), Some(&there), &key()), "edit {n}");
             let anew = there.immutable || there.type_ != "Opaque";
-            let plan = decide(&in_step(), &found(read(1, &[("A", "1")]), Some(Some(there))));
+            let plan = decide(&in_step(), &found(read(1, &[("A", "1")]), Some(there)));
             assert_eq!(write(&plan).anew, anew, "edit {n}");
             assert_eq!(write(&plan).secret.data["A"], value("1"), "edit {n}");
         }
@@ -411,7 +413,7 @@ mod tests {
         let target = crate::resources::sync::Target { name: None, deletion_policy: Some(DeletionPolicy::Retain) };
         let known = in_step().with_spec(|spec| spec.target = Some(target));
         let there = full(&built(1, &[("A", "1")]), "100");
-        let plan = decide(&known, &found(read(1, &[("A", "1")]), Some(Some(there))));
+        let plan = decide(&known, &found(read(1, &[("A", "1")]), Some(there)));
         assert_eq!(write(&plan).secret.annotations[DELETION_POLICY], "Retain");
     }
 
@@ -428,7 +430,7 @@ mod tests {
             theirs.meta.adopt = adopt.map(ToOwned::to_owned);
             let there =
                 FullSecret { meta: theirs.meta.clone(), data: theirs.data.clone(), ..full(&built(1, &[]), "1") };
-            let plan = decide(&fresh(), &found(read(1, &[("A", "2")]), Some(Some(there))));
+            let plan = decide(&fresh(), &found(read(1, &[("A", "2")]), Some(there)));
             assert_eq!(matches!(plan.secret, SecretPlan::Write(_)), expected, "{label:?} {adopt:?}");
             assert_eq!(synced(&plan) == Reason::TargetConflict, !expected, "{label:?} {adopt:?}");
         }
@@ -491,7 +493,7 @@ mod tests {
         let large = format!("hunter2{}", "x".repeat(MAX_BYTES));
         let mut there = full(&built(1, &[("A", "hunter2")]), "101");
         there.meta.sync = None;
-        for found in [found(read(2, &[("A", &large)]), None), found(read(2, &[("A", "hunter2")]), Some(Some(there)))] {
+        for found in [found(read(2, &[("A", &large)]), None), found(read(2, &[("A", "hunter2")]), Some(there))] {
             let plan = decide(&in_step(), &found);
             assert!(!format!("{plan:?}").contains("hunter2"));
         }

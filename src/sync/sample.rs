@@ -51,8 +51,8 @@ pub fn built(version: u64, entries: &[(&str, &str)]) -> ManagedSecret {
 /// The managed Secret as it would be read from the cluster.
 pub fn full(content: &ManagedSecret, resource_version: &str) -> FullSecret {
     let revision = content.revision.to_string();
-    let mut object_meta = kube::core::ObjectMeta::default();
-    object_meta.annotations = Some(BTreeMap::from([(REVISION.to_owned(), revision.clone())]));
+    let annotations = Some(BTreeMap::from([(REVISION.to_owned(), revision.clone())]));
+    let object_meta = kube::core::ObjectMeta { annotations, ..Default::default() };
     FullSecret {
         meta: SecretMeta {
             namespace: "ns".into(),
@@ -126,28 +126,28 @@ pub fn in_step() -> Known {
 }
 
 impl Known {
-    pub fn with_sync(mut self, change: impl FnOnce(&mut SpaceSecretSync)) -> Self {
+    pub(super) fn with_sync(mut self, change: impl FnOnce(&mut SpaceSecretSync)) -> Self {
         change(Arc::make_mut(&mut self.sync));
         self
     }
 
-    pub fn with_spec(self, change: impl FnOnce(&mut SpaceSecretSyncSpec)) -> Self {
+    pub(super) fn with_spec(self, change: impl FnOnce(&mut SpaceSecretSyncSpec)) -> Self {
         self.with_sync(|sync| change(&mut sync.spec))
     }
 
-    pub fn with_head(mut self, head: Result<Head, StoreError>) -> Self {
+    pub(super) fn with_head(mut self, head: Result<Head, StoreError>) -> Self {
         self.head = Some(book::Known { head, since: now() });
         self
     }
 
-    pub fn with_target(mut self, change: impl FnOnce(&mut SecretMeta)) -> Self {
+    pub(super) fn with_target(mut self, change: impl FnOnce(&mut SecretMeta)) -> Self {
         let mut target = self.target.as_deref().cloned().unwrap_or_default();
         change(&mut target);
         self.target = Some(Arc::new(target));
         self
     }
 
-    pub fn with_request(mut self, value: &str) -> Self {
+    pub(super) fn with_request(mut self, value: &str) -> Self {
         self = self.with_sync(|sync| {
             sync.metadata.annotations = Some(BTreeMap::from([(SYNC_REQUESTED.to_owned(), value.to_owned())]));
         });

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::{ByteString, api::core::v1::Secret};
-use kube::api::PostParams;
+use kube::api::{DeleteParams, PostParams};
 use serde_json::{Value as Json, json};
 
 use crate::{
@@ -186,7 +186,7 @@ async fn an_entry_that_goes_leaves_the_last_good_unless_the_sync_says_delete() {
 }
 
 async fn remove_entry(tenant: &Tenant<'_>) {
-    tenant.own().delete(&format!("space-{}", tenant.name), &Default::default()).await.unwrap();
+    tenant.own().delete(&format!("space-{}", tenant.name), &DeleteParams::default()).await.unwrap();
 }
 
 #[tokio::test]

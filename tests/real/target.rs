@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::{ByteString, api::core::v1::Secret};
-use kube::{Api, api::PostParams};
+use kube::{
+    Api,
+    api::{DeleteParams, PostParams},
+};
 use serde_json::json;
 use spacesync::resources::{SpaceSecretSync, Trigger};
 
@@ -179,7 +182,7 @@ async fn a_namespace_of_no_space_gets_nothing() {
     tenant.space(json!({})).await;
     tenant.until_secret(&[("A", "1")]).await;
     let spaces: Api<spacesync::resources::Space> = Api::all(tenant.client.clone());
-    spaces.delete(&tenant.name, &Default::default()).await.unwrap();
+    spaces.delete(&tenant.name, &DeleteParams::default()).await.unwrap();
     tenant.until_condition("Ready", "False/NamespaceNotBound").await;
     assert_eq!(values(&tenant.api::<Secret>().get("secrets").await.unwrap())["A"], "1");
 }

@@ -82,8 +82,9 @@ pub(super) fn known(body: &[u8], now: Timestamp) -> Result<Option<Known>, StoreE
 pub(super) fn page(body: &[u8], wanted: impl Fn(&str) -> bool, now: Timestamp) -> Result<Page, StoreError> {
     #[derive(Deserialize)]
     struct Listing<'a> {
+        #[serde(default)]
         keys: Vec<String>,
-        #[serde(borrow)]
+        #[serde(borrow, default)]
         key_info: HashMap<String, &'a RawValue>,
     }
     let mut listing = parse::<Envelope<Listing<'_>>>(body)?.data;

@@ -165,7 +165,9 @@ impl OpenBao {
         let place = &self.client.place;
         let doing = format!("list {}/detailed-metadata/{folder}", place.mount());
         let body = self.client.ask(place.page(folder, limit, after), &doing).await?;
-        answer::page(&body, |name| wanted.contains_key(name), Timestamp::now()).map_err(No::Error)
+        let page = answer::page(&body, |name| wanted.contains_key(name), Timestamp::now()).map_err(No::Error)?;
+        // Where nothing is left to list, OpenBao says so by a 404. KV version 1 has an empty page for any path.
+        if page.len == 0 { Err(No::Unsupported) } else { Ok(page) }
     }
 }
 

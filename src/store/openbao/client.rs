@@ -112,11 +112,21 @@ impl Client {
         // The permit is given back before any second look, which needs one of its own.
         let _permit = self.permits.acquire().await.expect("the semaphore is never closed");
         self.pace.wait().await;
-        let request = self.http.get(url).header("x-vault-token", self.token.clone()).header("x-vault-request", "true");
-        let mut response = request.send().await.map_err(|error| failure::no_answer(&error))?;
+        let mut response = match self.send(&url).await {
+            // A connection kept from before, which the server has closed meanwhile, tells nothing of the server now.
+            Err(error) if failure::is_of_a_connection(&error) => self.send(&url).await,
+            other => other,
+        }
+        .map_err(|error| failure::no_answer(&error))?;
         let retry_after =
             response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.trim().parse().ok());
         Ok(Answer { status: response.status(), retry_after, body: body(&mut response).await? })
+    }
+
+    async fn send(&self, url: &Url) -> reqwest::Result<reqwest::Response> {
+        let request = self.http.get(url.clone()).header("x-vault-token", self.token.clone());
+        // A proxy of OpenBao may insist on this one, which no browser can be tricked into sending.
+        request.header("x-vault-request", "true").send().await
     }
 }
 

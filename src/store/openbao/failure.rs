@@ -21,6 +21,11 @@ pub(super) fn no_answer(error: &reqwest::Error) -> StoreError {
     StoreError::Unreachable(words(kind).to_owned())
 }
 
+/// Whether an established connection broke before an answer began.
+pub(super) fn is_of_a_connection(error: &reqwest::Error) -> bool {
+    error.is_request() && !error.is_connect() && !error.is_timeout()
+}
+
 /// What went wrong while an answer came.
 pub(super) fn broken_answer(error: &reqwest::Error) -> StoreError {
     if error.is_timeout() { StoreError::TimedOut } else { StoreError::Truncated }
@@ -30,10 +35,10 @@ fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn
     iter::successors(Some(error), |&error| error.source())
 }
 
-/// TLS errors travel inside of an `io::Error`, whose `source` skips them.
+/// TLS errors travel inside of `io::Error`s, one in the other, whose `source` skips them.
 fn tls<'a>(cause: &'a (dyn Error + 'static)) -> Option<&'a rustls::Error> {
     let inner = cause.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-    cause.downcast_ref().or_else(|| inner?.downcast_ref())
+    cause.downcast_ref().or_else(|| tls(inner?))
 }
 
 fn words(kind: Option<io::ErrorKind>) -> &'static str {
@@ -76,6 +81,10 @@ mod tests {
         let expired = CertificateError::ExpiredContext { time, not_after: time };
         let cases = [
             (rustls::Error::InvalidCertificate(expired), "its certificate has expired"),
+            (
+                rustls::Error::InvalidCertificate(CertificateError::NotValidForName),
+                "its certificate is for another name",
+            ),
             (rustls::Error::InvalidCertificate(CertificateError::BadEncoding), "its certificate cannot be accepted"),
             (rustls::Error::General("hunter2".into()), "the handshake failed"),
         ];
@@ -87,6 +96,8 @@ mod tests {
     #[test]
     fn a_tls_error_is_found_inside_of_an_io_error() {
         let error = io::Error::new(io::ErrorKind::InvalidData, rustls::Error::DecryptError);
+        assert_eq!(causes(&error).find_map(tls), Some(&rustls::Error::DecryptError));
+        let error = io::Error::other(error);
         assert_eq!(causes(&error).find_map(tls), Some(&rustls::Error::DecryptError));
         assert_eq!(causes(&io::Error::from(io::ErrorKind::ConnectionReset)).find_map(tls), None);
     }

@@ -198,7 +198,7 @@ impl OpenBao {
     }
 
     fn no_engine(&self) -> StoreError {
-        StoreError::Config(format!("has no KV version 2 engine mounted at {}", self.client.place.mount()))
+        StoreError::Config(format!("no KV version 2 engine is mounted at {}", self.client.place.mount()))
     }
 }
 
