@@ -25,6 +25,7 @@ use kube::{
 };
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value as Json, json};
+use spacesync::resources::SpaceSecretSync;
 
 use crate::{
     Args,
@@ -154,14 +155,15 @@ pub async fn until<K>(
     holds: impl Fn(&K) -> bool,
 ) -> Result<K>
 where
-    K: Resource + Clone + Debug + DeserializeOwned + Send + 'static,
+    K: Resource<DynamicType: Default> + Clone + Debug + DeserializeOwned + Send + 'static,
 {
     let waiting = await_condition(api.clone(), name, |object: Option<&K>| object.is_some_and(&holds));
     if let Ok(Ok(Some(object))) = tokio::time::timeout(LIMIT, Box::pin(waiting)).await {
         return Ok(object);
     }
     let seen = api.get_opt(name).await?.map_or_else(|| "nothing of that name".to_owned(), |object| show(&object));
-    bail!("{name}: expected that it {wanted} within {} s, seen {seen}", LIMIT.as_secs())
+    let kind = K::kind(&K::DynamicType::default());
+    bail!("{kind} {name}: expected that it {wanted} within {} s, seen {seen}", LIMIT.as_secs())
 }
 
 /// The status of an object, for people who ask why.
@@ -186,8 +188,4 @@ pub fn values(secret: &Secret) -> BTreeMap<String, String> {
     let data = secret.data.clone().unwrap_or_default();
     let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
     data.into_iter().filter(|(key, _)| key != ".spacesync.json").map(|(key, value)| (key, text(value.0))).collect()
-}
-
-fn values_as_status(secret: &Secret) -> String {
-    format!("{:?}", values(secret))
 }
