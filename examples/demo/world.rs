@@ -61,8 +61,8 @@ impl World {
         }
         let binary = operator_binary()?;
         prepare(pods, args.node_red)?;
-        if !up::down()?.is_empty() {
-            story::say("What an earlier run had left is ended.");
+        if devcluster::attach().is_some() {
+            story::step("what an earlier run has left is ended", async { up::down() }).await?;
         }
         let program = std::env::current_exe().context("where is this program?")?;
         let cluster = if pods { Part::Node { node_red: args.node_red } } else { Part::Plane };
@@ -99,8 +99,15 @@ impl World {
     /// Waits until the managed Secret `secrets` holds exactly these values.
     pub async fn until_secret(&self, namespace: &str, wanted: &BTreeMap<String, String>) -> Result<Secret> {
         let what = format!("holds {wanted:?}");
-        until(self.api::<Secret>(namespace), "secrets", &what, values_as_status, |secret| values(secret) == *wanted)
-            .await
+        let secrets = self.api::<Secret>(namespace);
+        let holds = |secret: &Secret| values(secret) == *wanted;
+        match until(secrets, "secrets", &what, |secret| format!("{:?}", values(secret)), holds).await {
+            Ok(secret) => Ok(secret),
+            Err(error) => {
+                let sync = self.api::<SpaceSecretSync>(namespace).get_opt("secrets").await?;
+                Err(error.context(format!("the sync's status is {}", status(&sync))))
+            }
+        }
     }
 
     /// What to try now.
@@ -162,7 +169,8 @@ where
         return Ok(object);
     }
     let seen = api.get_opt(name).await?.map_or_else(|| "nothing of that name".to_owned(), |object| show(&object));
-    let kind = K::kind(&K::DynamicType::default());
+    let type_ = K::DynamicType::default();
+    let kind = K::kind(&type_);
     bail!("{kind} {name}: expected that it {wanted} within {} s, seen {seen}", LIMIT.as_secs())
 }
 
