@@ -9,5 +9,6 @@ mod flow_apps;
 mod signals;
 mod target;
 mod tenant;
+mod unchanged;
 mod workload;
 mod world;
