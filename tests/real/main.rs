@@ -10,5 +10,6 @@ mod signals;
 mod target;
 mod tenant;
 mod unchanged;
+mod vault;
 mod workload;
 mod world;
