@@ -34,8 +34,9 @@ pub async fn look(ctx: &Arc<Context>, key: &Key) -> Next {
 }
 
 async fn reconcile(ctx: &Context, mut known: Known) -> cluster::Result<Next> {
+    let began = jiff::Timestamp::now();
     // Before everything else: flows wait for it.
-    let told = apply::tell(ctx, plan::tellings(&known, jiff::Timestamp::now())).await;
+    let told = apply::tell(ctx, plan::tellings(&known, began)).await;
     let injected = inject(ctx, &known).await;
     for stray in &known.strays {
         apply::withdraw(ctx, &known.key.name, stray).await?;
@@ -44,7 +45,7 @@ async fn reconcile(ctx: &Context, mut known: Known) -> cluster::Result<Next> {
     let retry = (injected.verdict.reason == Reason::InjectionFailed).then(|| Reason::InjectionFailed.retry());
     write_status(ctx, &known, injected).await?;
     told?;
-    Ok(next(&known, retry))
+    Ok(next(&known, began, retry))
 }
 
 /// The workload, read only where it moved, and injected where that is missing.
@@ -78,8 +79,8 @@ async fn write_status(ctx: &Context, known: &Known, injected: Injected) -> clust
 }
 
 /// When to look again, if nothing changes.
-fn next(known: &Known, retry: Option<Retry>) -> Next {
-    match (plan::next_signal(known, jiff::Timestamp::now()), retry) {
+fn next(known: &Known, began: jiff::Timestamp, retry: Option<Retry>) -> Next {
+    match (plan::next_signal(known, began, jiff::Timestamp::now()), retry) {
         (Some(signal), _) => Next::After(signal),
         (None, Some(retry)) => Next::Failed(retry),
         (None, None) => Next::OnChange,

@@ -156,7 +156,8 @@ pub fn delivery_of(
         let pods = pods.filter(|pod| pod.counts()).count();
         let status =
             DeliveryStatus { flow_apps: served.len(), pods, summary: format!("0/{pods}"), ..DeliveryStatus::default() };
-        return Delivery { status, verdict: Verdict::new(State::Unknown, Reason::NothingToLoad, &[]) };
+        let nothing = Verdict::new(State::Unknown, Reason::NothingToLoad, &[]);
+        return Delivery { status, verdict: or_taken(nothing, sync, apps, syncs) };
     };
     let tally = tally(pods, revision, now);
     let lagging = tally.lagging.iter().take(MAX_LAGGING).map(|(pod, standing)| LaggingPod {
@@ -171,7 +172,25 @@ pub fn delivery_of(
         summary: tally.summary(),
         lagging: lagging.collect(),
     };
-    Delivery { status, verdict: tally.verdict(revision, &DELIVERED) }
+    Delivery { status, verdict: or_taken(tally.verdict(revision, &DELIVERED), sync, apps, syncs) }
+}
+
+/// An app that the sync selects and an older one serves has not got it. What somebody must look at goes before.
+fn or_taken(
+    verdict: Verdict,
+    sync: &SpaceSecretSync,
+    apps: &[Arc<FlowApp>],
+    syncs: &[Arc<SpaceSecretSync>],
+) -> Verdict {
+    let worse = [Reason::LoadFailed, Reason::NoAck].contains(&verdict.reason);
+    match serving::taken_from(sync, apps, syncs).first() {
+        Some((app, other)) if !worse => {
+            let name = |meta: &kube::core::ObjectMeta| meta.name.clone().unwrap_or_default();
+            let args = [("app", &*name(&app.metadata)), ("other", &*name(&other.metadata))];
+            Verdict::new(false, Reason::FlowAppTaken, &args)
+        }
+        _ => verdict,
+    }
 }
 
 #[cfg(test)]
@@ -277,7 +296,31 @@ mod tests {
         let old = delivery_of(&syncs[0], Some(R2), &apps, &syncs, &pods, at_ms(NOW)).status;
         assert_eq!((old.flow_apps, old.pods, old.lagging[0].pod.as_str()), (3, 1, "pod-of-hot"));
         let new = delivery_of(&syncs[1], Some(R2), &apps, &syncs, &pods, at_ms(NOW));
-        assert_eq!((new.status.flow_apps, new.status.pods, new.verdict.reason), (0, 0, Reason::NoPods));
+        assert_eq!((new.status.flow_apps, new.status.pods), (0, 0));
+    }
+
+    #[test]
+    fn a_sync_whose_app_an_older_one_serves_says_so_unless_something_is_worse() {
+        let mut own = app("own");
+        own.metadata.labels = Some([("tier".to_owned(), "back".to_owned())].into());
+        let mut old = sync("old", 1);
+        let not_back = serde_json::from_value(serde_json::json!({"selector": {
+            "matchExpressions": [{"key": "tier", "operator": "DoesNotExist"}],
+        }}));
+        old.spec.flow_apps = Some(not_back.unwrap());
+        let (syncs, apps) = (shared([old, sync("new", 2)]), shared([app("ingest"), own]));
+        let told = |pod: PodView| {
+            let pods = shared([PodView { flow_app: "own".into(), ..pod }]);
+            delivery_of(&syncs[1], Some(R2), &apps, &syncs, &pods, at_ms(NOW)).verdict
+        };
+        let taken = told(loaded("a"));
+        assert_eq!((taken.state, taken.reason), (State::False, Reason::FlowAppTaken));
+        assert_eq!(taken.message, Reason::FlowAppTaken.message(&[("app", "ingest"), ("other", "old")]));
+        assert_eq!(told(gave_up("a")).reason, Reason::NoAck);
+        let unsynced = delivery_of(&syncs[1], None, &apps, &syncs, &[], at_ms(NOW)).verdict;
+        assert_eq!(unsynced.reason, Reason::FlowAppTaken);
+        let old = delivery_of(&syncs[0], Some(R2), &apps, &syncs, &[], at_ms(NOW)).verdict;
+        assert_eq!(old.reason, Reason::NoPods);
     }
 
     #[test]

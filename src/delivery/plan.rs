@@ -43,11 +43,14 @@ pub fn tellings(known: &Known, now: jiff::Timestamp) -> Vec<Telling> {
     known.pods.iter().filter_map(telling).collect()
 }
 
-/// When the next signal is due, if nothing changes.
-pub fn next_signal(known: &Known, now: jiff::Timestamp) -> Option<Duration> {
+/// When the next signal is due, if nothing changes. `began` is when [`tellings`] was asked: what became due since then was
+/// not told yet; what was due then was told, or its pod has gone, which the watch will say.
+pub fn next_signal(known: &Known, began: jiff::Timestamp, now: jiff::Timestamp) -> Option<Duration> {
     let revision = known.told_revision()?;
-    let waits = known.pods.iter().filter_map(|pod| match signal::step(pod, revision, &known.app.spec.version, now) {
+    let step = |pod: &PodView, at| signal::step(pod, revision, &known.app.spec.version, at);
+    let waits = known.pods.iter().filter_map(|pod| match step(pod, now) {
         Step::Wait(wait) => Some(wait),
+        Step::Signal { .. } if matches!(step(pod, began), Step::Wait(_)) => Some(Duration::ZERO),
         _ => None,
     });
     waits.min()
@@ -383,7 +386,7 @@ mod tests {
             table.push(Known { app: Arc::new(cold), ..pods() });
         }
         for known in table {
-            assert_eq!((tellings(&known, at_ms(NOW)), next_signal(&known, at_ms(NOW))), (vec![], None));
+            assert_eq!((tellings(&known, at_ms(NOW)), next_signal(&known, at_ms(NOW), at_ms(NOW))), (vec![], None));
         }
     }
 
@@ -394,7 +397,16 @@ mod tests {
             told(acked(pod("b", "ingest"), R1), R1, 1, NOW - 400),
             told(acked(pod("c", "ingest"), R2), R2, 1, NOW),
         ]);
-        assert_eq!(next_signal(&known, at_ms(NOW)), Some(Duration::from_millis(600)));
-        assert_eq!(next_signal(&with_pods(vec![]), at_ms(NOW)), None);
+        assert_eq!(next_signal(&known, at_ms(NOW), at_ms(NOW)), Some(Duration::from_millis(600)));
+        assert_eq!(next_signal(&with_pods(vec![]), at_ms(NOW), at_ms(NOW)), None);
+    }
+
+    #[test]
+    fn what_became_due_during_a_look_is_told_by_the_next_and_what_was_tried_is_not() {
+        let waits = told(acked(pod("a", "ingest"), R1), R1, 1, NOW - 995);
+        let known = with_pods(vec![waits]);
+        assert_eq!(next_signal(&known, at_ms(NOW), at_ms(NOW + 5)), Some(Duration::ZERO));
+        let gone_since = with_pods(vec![pod("a", "ingest")]);
+        assert_eq!(next_signal(&gone_since, at_ms(NOW), at_ms(NOW + 5)), None);
     }
 }

@@ -95,6 +95,7 @@ async fn terms(ctx: &Arc<Context>, lead: &Lead) {
 
 async fn term(ctx: &Arc<Context>) {
     ctx.caches.complete().await;
+    ctx.book.clear();
     let mut tasks = JoinSet::new();
     let names = |list: Vec<Key>| list.into_iter().map(|key| key.name).collect::<Vec<_>>();
     let (queues, caches) = (&ctx.queues, &ctx.caches);

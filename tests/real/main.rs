@@ -5,6 +5,9 @@
 
 mod asking;
 mod content;
+mod flow_apps;
+mod signals;
 mod target;
 mod tenant;
+mod workload;
 mod world;
