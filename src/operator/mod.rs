@@ -191,7 +191,7 @@ async fn context(
         stores: Stores::default(),
         book: Book::default(),
         api_ca,
-        reach: Reach::default(),
+        reach: Reach::new(&metrics),
         doubts: Doubts::default(),
         metrics,
     })

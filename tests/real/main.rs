@@ -9,5 +9,7 @@ mod flow_apps;
 mod signals;
 mod target;
 mod tenant;
+mod unchanged;
+mod vault;
 mod workload;
 mod world;
