@@ -43,8 +43,9 @@ lint: ## Checks format, lints, generated files, scripts, and licences where carg
 	@if $(CARGO) deny --version >/dev/null 2>&1; then $(CARGO) deny check bans licenses sources; \
 	 else echo 'note: cargo-deny is not installed: licences and advisories are not checked (cargo install --locked cargo-deny)'; fi
 
-bench: tools ## Measures each budget beside its floor
-	$(CARGO) bench --workspace
+# BENCH=--help tells what can be left out.
+bench: tools ## Measures each budget beside its floor, in about a quarter of an hour, and writes docs/benchmarks.md
+	$(CARGO) bench --bench budgets -- $(BENCH)
 
 generate: ## Makes crds/ and docs/reference/ anew from the code
 	$(call need,cargo)
