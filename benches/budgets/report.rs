@@ -74,10 +74,11 @@ impl Report {
             self.load
         );
         page.extend(rows);
-        page.push_str(&match missed.len() {
+        let verdict = match missed.len() {
             0 => "\nNo budget was missed.\n".to_owned(),
             count => format!("\n{count} budgets were missed; they are marked.\n"),
-        });
+        };
+        page += &verdict;
         page.extend(self.notes.iter().map(|note| format!("\n- {note}")));
         page.trim_end().to_owned() + "\n"
     }
