@@ -105,7 +105,7 @@ impl World {
             Ok(secret) => Ok(secret),
             Err(error) => {
                 let sync = self.api::<SpaceSecretSync>(namespace).get_opt("secrets").await?;
-                Err(error.context(format!("the sync's status is {}", status(&sync))))
+                bail!("{error:#}\nThe status of its sync: {}", status(&sync))
             }
         }
     }
@@ -115,15 +115,17 @@ impl World {
         let dir = binaries::folder();
         println!("\nAll of it came true in {:.1} s, and it stays up. Next:\n", self.began.elapsed().as_secs_f64());
         println!("  export KUBECONFIG={} PATH={}:$PATH", self.cluster.kubeconfig().display(), dir.display());
-        println!("  kubectl get spacesync -A                           # every sync and flow app");
-        println!("  kubectl edit secret space-newsroom-dev -n {SYSTEM}   # an entry of the embedded store");
-        println!("  kubectl describe sss secrets -n newsroom-dev       # what became of it");
+        println!("  kubectl get spacesync -A");
+        println!("  kubectl describe sss secrets -n newsroom-dev");
+        println!(
+            "  kubectl patch secret space-newsroom-dev -n {SYSTEM} -p '{{\"stringData\": {{\"MY_API_TOKEN\": \"mine\"}}}}'"
+        );
         if self.node.is_some() {
             println!("  kubectl exec -n newsroom-dev deploy/ingest -- cat /var/run/spacesync/MY_API_TOKEN");
+            println!("  kubectl logs -n newsroom-dev deploy/ingest");
         }
-        println!(
-            "  kubectl annotate --overwrite sss secrets -n newsroom-prod spacesync.dev/sync-requested=manual/$(date +%s%N)"
-        );
+        println!("  kubectl annotate --overwrite sss secrets -n newsroom-prod \\");
+        println!("    spacesync.dev/sync-requested=\"manual/$(date +%s%N)\"");
         println!("  curl http://{}/metrics", self.operator.health);
         println!("  less {}", self.operator.log.display());
         println!("  make down");
