@@ -6,8 +6,10 @@
 mod asking;
 mod content;
 mod flow_apps;
+mod scan;
 mod signals;
 mod target;
 mod tenant;
+mod tenants;
 mod workload;
 mod world;

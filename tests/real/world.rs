@@ -12,6 +12,7 @@ use std::{
 };
 
 use devcluster::{AuditLevel, ControlPlane};
+use http::{HeaderValue, Request};
 use hyper_util::{client::legacy::connect::HttpConnector, rt::TokioExecutor};
 use kube::{
     Client, Config,
@@ -38,6 +39,11 @@ impl Operator {
     /// Everything it has logged so far.
     pub fn log(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    /// The file that it logs to.
+    pub fn log_file(&self) -> &Path {
+        &self.log
     }
 
     /// `GET` of its health and metrics port: status and body.
@@ -166,8 +172,14 @@ impl World {
 
     /// A client of the cluster's admin. One for each test, since it lives on that test's runtime.
     pub async fn client(&self) -> Client {
+        self.client_as(None).await
+    }
+
+    /// A client of somebody whom the admin impersonates, as `kubectl --as` does.
+    pub async fn client_as(&self, user: Option<&str>) -> Client {
         let kubeconfig = Kubeconfig::read_from(self.plane.kubeconfig()).expect("a kubeconfig");
         let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.expect("a config");
+        let user = user.map(|user| HeaderValue::from_str(user).expect("a user's name"));
         let mut tcp = HttpConnector::new();
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
@@ -175,6 +187,12 @@ impl World {
         let service = tower::ServiceBuilder::new()
             .layer(config.base_uri_layer())
             .option_layer(config.auth_layer().expect("a token"))
+            .map_request(move |mut request: Request<Body>| {
+                if let Some(user) = &user {
+                    request.headers_mut().insert("impersonate-user", user.clone());
+                }
+                request
+            })
             .map_err(tower::BoxError::from)
             .service(hyper_util::client::legacy::Client::builder(TokioExecutor::new()).build::<_, Body>(tls));
         Client::new(service, config.default_namespace)
