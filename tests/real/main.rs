@@ -4,6 +4,7 @@
 //! that break something for everybody start a world of their own.
 
 mod asking;
+mod canary;
 mod content;
 mod flow_apps;
 mod scan;

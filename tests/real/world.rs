@@ -14,8 +14,10 @@ use std::{
 use devcluster::{AuditLevel, ControlPlane};
 use http::{HeaderValue, Request};
 use hyper_util::{client::legacy::connect::HttpConnector, rt::TokioExecutor};
+use k8s_openapi::api::coordination::v1::Lease;
 use kube::{
-    Client, Config,
+    Api, Client, Config,
+    api::{DeleteParams, ListParams},
     client::{Body, ConfigExt},
     config::{KubeConfigOptions, Kubeconfig},
 };
@@ -149,7 +151,7 @@ impl World {
     pub fn operator_unready(&self, environment: &[(&str, &str)]) -> Operator {
         let number = self.operators.fetch_add(1, Ordering::Relaxed);
         let log = self.plane.dir().join(format!("operator-{number}.log"));
-        let file = std::fs::File::create(&log).expect("a log file");
+        let file = std::fs::File::options().create(true).append(true).open(&log).expect("a log file");
         let health = format!("127.0.0.1:{}", free_port());
         let mut command = Command::new(env!("CARGO_BIN_EXE_spacesync"));
         command
@@ -196,6 +198,12 @@ impl World {
             .map_err(tower::BoxError::from)
             .service(hyper_util::client::legacy::Client::builder(TokioExecutor::new()).build::<_, Body>(tls));
         Client::new(service, config.default_namespace)
+    }
+
+    /// Lets the next operator lead at once, as if the lease of one that was killed had run out.
+    pub async fn forget_lease(&self) {
+        let leases = Api::<Lease>::namespaced(self.client().await, SYSTEM);
+        leases.delete_collection(&DeleteParams::default(), &ListParams::default()).await.expect("no lease");
     }
 
     /// Requests of the operator so far, watches, leases and Events aside: verb and path.
