@@ -12,5 +12,6 @@ mod signals;
 mod target;
 mod tenant;
 mod tenants;
+mod uninstall;
 mod workload;
 mod world;

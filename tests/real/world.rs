@@ -117,18 +117,14 @@ impl World {
     /// A world of its own, without an operator.
     pub fn start(audit: AuditLevel) -> Self {
         let plane = ControlPlane::builder().audit(audit).start().expect("a control plane");
-        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-        for part in ["crds", "deploy/namespace.yaml", "deploy/rbac.yaml", "deploy/policy.yaml"] {
-            let path = root.join(part);
-            let flag = if path.is_dir() { "-k" } else { "-f" };
-            let path = path.to_string_lossy().into_owned();
-            plane.kubectl(&["apply", "--server-side", flag, &path]).expect("the operator's own files apply");
-        }
-        plane
-            .kubectl(&["wait", "--for=condition=Established", "crd", "--all", "--timeout=20s"])
-            .expect("the definitions are served");
+        install(&plane, &["crds", "deploy/namespace.yaml", "deploy/rbac.yaml", "deploy/policy.yaml"]);
         let kubeconfig = plane.kubeconfig_for_service_account(SYSTEM, "spacesync").expect("a token of the operator");
         Self { plane, kubeconfig, operators: AtomicU32::new(0) }
+    }
+
+    /// Installs the definitions again, where somebody deleted them.
+    pub fn install_definitions(&self) {
+        install(&self.plane, &["crds"]);
     }
 
     /// Starts an operator with these environment variables, and waits until it is ready.
@@ -218,6 +214,19 @@ impl World {
         let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
         of_operator.map(|entry| (text(&entry["verb"]), text(&entry["requestURI"]))).collect()
     }
+}
+
+/// Applies files of the repository, and waits until the definitions are served.
+fn install(plane: &ControlPlane, parts: &[&str]) {
+    for part in parts {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(part);
+        let flag = if path.is_dir() { "-k" } else { "-f" };
+        let path = path.to_string_lossy().into_owned();
+        plane.kubectl(&["apply", "--server-side", flag, &path]).expect("the operator's own files apply");
+    }
+    plane
+        .kubectl(&["wait", "--for=condition=Established", "crd", "--all", "--timeout=20s"])
+        .expect("the definitions are served");
 }
 
 /// A port that was free a moment ago.
