@@ -308,7 +308,7 @@ async fn plant_one(t: &Tenant<'_>, operator: &Client, log: &std::path::Path, pla
             t.api::<Pod>().patch_subresource("status", name, &PatchParams::default(), &patch).await.unwrap();
         }
         "ConfigMap" => {
-            create(&t.api::<ConfigMap>(), json!({"metadata": {"name": name}, "data": {"planted": text}})).await
+            create(&t.api::<ConfigMap>(), json!({"metadata": {"name": name}, "data": {"planted": text}})).await;
         }
         "metrics" => {}
         "audit: another kind" => {
@@ -340,6 +340,6 @@ fn plant_in_text(channels: &mut [Channel], planted: &Planted) {
     for (_, form, canary) in planted.iter().filter(|(place, ..)| *place == "metrics") {
         let (_, text) = canary.forms().into_iter().find(|(name, _)| name == form).expect("the form");
         let metrics = channels.iter_mut().find(|channel| channel.name == "/metrics").expect("metrics");
-        metrics.text.push_str(&format!("planted{{text={text:?}}} 1\n"));
+        metrics.text.extend(["planted{text=\"", &text, "\"} 1\n"]);
     }
 }

@@ -9,7 +9,7 @@ use base64::{
 use kube::{
     Api, Client, ResourceExt,
     api::{DynamicObject, ListParams},
-    discovery::{Discovery, Scope, verbs},
+    discovery::{ApiGroup, Discovery, Scope, verbs},
 };
 use serde_json::{Value as Json, json};
 
@@ -115,7 +115,7 @@ pub fn leaks(canary: &Canary, channels: &[Channel]) -> String {
 pub async fn objects(client: &Client, namespace: Option<&str>) -> Vec<DynamicObject> {
     let discovery = Discovery::new(client.clone()).run_aggregated().await.expect("the kinds that there are");
     let mut all = Vec::new();
-    for (resource, can) in discovery.groups().flat_map(|group| group.recommended_resources()) {
+    for (resource, can) in discovery.groups().flat_map(ApiGroup::recommended_resources) {
         if !can.supports_operation(verbs::LIST) || (namespace.is_some() && can.scope == Scope::Cluster) {
             continue;
         }

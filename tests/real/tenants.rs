@@ -76,7 +76,7 @@ impl Stage {
         let tenant = World::shared().tenant(&[("A", &mine.text())]).await;
         let editor = editor(&tenant).await;
         let stage = Self { other, theirs, tenant, mine, editor };
-        stage.sent(sync("own", json!({}))).await.expect("a tenant may have a sync");
+        stage.sent(sync("own", &json!({}))).await.expect("a tenant may have a sync");
         stage.until_own("").await;
         stage
     }
@@ -189,7 +189,7 @@ fn object(api_version: &str, kind: &str, name: &str, body: Json) -> Json {
     object
 }
 
-fn sync(name: &str, spec: Json) -> Json {
+fn sync(name: &str, spec: &Json) -> Json {
     object("spacesync.dev/v1alpha1", "SpaceSecretSync", name, json!({"spec": spec}))
 }
 
@@ -204,7 +204,7 @@ fn whole_sync(name: &str) -> Json {
         "keys": {"include": ["*"], "exclude": ["NONE"]},
         "target": {"name": name, "deletionPolicy": "Delete"}, "onSourceGone": "Retain",
     });
-    sync(name, spec)
+    sync(name, &spec)
 }
 
 /// A FlowApp that has every field.
@@ -341,7 +341,9 @@ impl<'v> Round<'v> {
         }
         let status: Vec<_> = leaves_of(kind, "status").into_iter().filter(|leaf| leaf.text).collect();
         self.add("status, whole", make, |object, value| {
-            status.iter().for_each(|leaf| set(object, &leaf.path, value));
+            for leaf in &status {
+                set(object, &leaf.path, value);
+            }
         });
         self.add("metadata.name", make, |object, value| object["metadata"]["name"] = value.into());
         self.add("metadata.namespace", make, |object, value| object["metadata"]["namespace"] = value.into());
@@ -451,7 +453,9 @@ async fn try_all(stage: &Stage, round: &Round<'_>, tally: &mut Tally) {
     let apps = round.attempts.iter().filter(|attempt| attempt.object["kind"] == "FlowApp");
     let names = apps.filter_map(|attempt| attempt.object["spec"]["workloadRef"]["name"].as_str());
     let mut workloads: Vec<_> = names.filter(|name| name.starts_with('r')).map(deployment).collect();
-    workloads.iter_mut().for_each(|w| merge(w, json!({"metadata": {"labels": {"round": round.number.to_string()}}})));
+    for workload in &mut workloads {
+        merge(workload, json!({"metadata": {"labels": {"round": round.number.to_string()}}}));
+    }
     let sends = stream::iter(workloads).map(|workload| stage.sent(workload)).buffer_unordered(AT_ONCE);
     sends.for_each(|answer| async move { answer.expect("a tenant may have workloads") }).await;
 
@@ -512,7 +516,7 @@ async fn the_walk_sets_fields_that_there_are() {
         assert_eq!(api.get("whole").await.unwrap().data["spec"], whole["spec"]);
         for leaf in leaves_of(kind, "spec") {
             let steps = leaf.path.iter().filter(|step| !step.starts_with('{'));
-            let pointer: String = steps.map(|step| format!("/{}", if step == "[]" { "0" } else { step })).collect();
+            let pointer = steps.fold(String::new(), |at, step| at + "/" + if step == "[]" { "0" } else { step });
             assert!(whole.pointer(&pointer).is_some(), "no {pointer} in the whole {kind}");
         }
     }
@@ -523,7 +527,7 @@ async fn the_walk_sets_fields_that_there_are() {
 async fn a_tenant_cannot_write_a_status() {
     let tenant = World::shared().tenant(&[("A", "1")]).await;
     let editor = editor(&tenant).await;
-    create(&editor, &tenant.name, sync("secrets", json!({"suspend": true}))).await.expect("a sync");
+    create(&editor, &tenant.name, sync("secrets", &json!({"suspend": true}))).await.expect("a sync");
     create(&editor, &tenant.name, whole_app("app")).await.expect("a FlowApp");
     for (kind, name) in [("SpaceSecretSync", "secrets"), ("FlowApp", "app")] {
         let resource = ApiResource::from_gvk(&GroupVersionKind::gvk("spacesync.dev", "v1alpha1", kind));

@@ -209,8 +209,8 @@ async fn an_operator_that_is_killed_at_any_moment_leaves_no_gap_and_nothing_twic
 
 /// Takes a verb on a resource away from the operator: what it writes then ends exactly there. Gives what it had.
 async fn cut(world: &World, resource: &str, verb: &str) -> Vec<PolicyRule> {
-    let roles = Api::<ClusterRole>::all(world.client().await);
-    let before = roles.get("spacesync-operator").await.unwrap().rules.unwrap_or_default();
+    let api = Api::<ClusterRole>::all(world.client().await);
+    let before = api.get("spacesync-operator").await.unwrap().rules.unwrap_or_default();
     let mut rules = before.clone();
     for rule in &before {
         if rule.resources.iter().flatten().any(|r| r == resource) {
@@ -228,9 +228,9 @@ async fn cut(world: &World, resource: &str, verb: &str) -> Vec<PolicyRule> {
 }
 
 async fn set_rules(world: &World, rules: &[PolicyRule], resource: &str, verb: &str, expected: &str) {
-    let roles = Api::<ClusterRole>::all(world.client().await);
+    let api = Api::<ClusterRole>::all(world.client().await);
     let patch = Patch::Merge(json!({"rules": rules}));
-    roles.patch("spacesync-operator", &PatchParams::default(), &patch).await.unwrap();
+    api.patch("spacesync-operator", &PatchParams::default(), &patch).await.unwrap();
     let (kind, subresource) = resource.split_once('/').unwrap_or((resource, ""));
     let subresource = format!("--subresource={subresource}");
     let ask = ["auth", "can-i", verb, kind, &subresource, "--all-namespaces", "--as", OPERATOR_USER];
