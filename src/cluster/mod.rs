@@ -151,6 +151,19 @@ impl Cluster {
         self.call(url::<K>(namespace).patch(name, &params, &Patch::Apply(body))).await
     }
 
+    /// The same for an object that is ours alone: what somebody else set in our fields is overwritten.
+    pub async fn apply_ours<K: Kind>(
+        &self,
+        namespace: Option<&str>,
+        name: &str,
+        concern: &str,
+        body: &Json,
+    ) -> Result<K> {
+        let field_manager = Some(format!("{MANAGER}-{concern}"));
+        let params = PatchParams { field_manager, force: true, ..PatchParams::default() };
+        self.call(url::<K>(namespace).patch(name, &params, &Patch::Apply(body))).await
+    }
+
     /// Writes what differs between two statuses of one object; nothing when nothing does. The UID keeps it from
     /// reaching another object of the same name.
     pub async fn patch_status<K: Kind, S: Serialize>(&self, object: &K, old: Option<&S>, new: &S) -> Result<Option<K>> {
@@ -173,7 +186,16 @@ impl Cluster {
 
     /// Deletes exactly the object with this UID. One that has gone already is fine.
     pub async fn delete<K: Kind>(&self, namespace: Option<&str>, name: &str, uid: &str) -> Result<()> {
-        let only = Preconditions { uid: Some(uid.to_owned()), resource_version: None };
+        self.delete_if::<K>(namespace, name, Preconditions { uid: Some(uid.to_owned()), resource_version: None }).await
+    }
+
+    /// Deletes exactly the object with this UID as it was seen: [`Error::Conflict`] when it moved since.
+    pub async fn delete_seen<K: Kind>(&self, namespace: &str, name: &str, uid: &str, version: &str) -> Result<()> {
+        let seen = Preconditions { uid: Some(uid.to_owned()), resource_version: Some(version.to_owned()) };
+        self.delete_if::<K>(Some(namespace), name, seen).await
+    }
+
+    async fn delete_if<K: Kind>(&self, namespace: Option<&str>, name: &str, only: Preconditions) -> Result<()> {
         let params = DeleteParams { preconditions: Some(only), ..DeleteParams::default() };
         // The answer is the object or a Status; neither matters.
         match self.call::<serde::de::IgnoredAny>(url::<K>(namespace).delete(name, &params)).await {

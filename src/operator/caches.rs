@@ -25,7 +25,7 @@ use crate::{
     },
     resources::{
         FlowApp, SecretManager, Space, SpaceSecretSync,
-        names::{API_CONFIG_MAP, FLOW_APP, MANAGED_BY, SYNC},
+        names::{API_CONFIG_MAP, FLOW_APP, MANAGED_BY, MANAGER, SYNC},
     },
 };
 
@@ -59,7 +59,7 @@ impl ObjectView {
             name: meta.name?,
             uid: meta.uid?,
             resource_version: meta.resource_version?,
-            ours: meta.labels.is_some_and(|labels| labels.contains_key(MANAGED_BY)),
+            ours: meta.labels.is_some_and(|labels| labels.get(MANAGED_BY).is_some_and(|by| by == MANAGER)),
             terminating: meta.deletion_timestamp.is_some(),
         })
     }

@@ -2,11 +2,11 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
-    sync::{Arc, RwLock},
+    sync::{Arc, Mutex, RwLock},
 };
 
 use kube::ResourceExt;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use super::{
     caches::Caches,
@@ -116,6 +116,18 @@ impl Stores {
     }
 }
 
+/// Who wants a store looked at before its next due instant, because a read of it met an outage.
+#[derive(Debug, Default)]
+pub struct Doubts(Mutex<HashMap<String, Arc<Notify>>>);
+
+impl Doubts {
+    /// The bell of one `SecretManager`.
+    pub fn of(&self, manager: &str) -> Arc<Notify> {
+        let mut bells = self.0.lock().expect("no code panics while it holds the lock");
+        bells.entry(manager.to_owned()).or_default().clone()
+    }
+}
+
 /// What every controller is given.
 pub struct Context {
     /// How this operator was told to run.
@@ -138,6 +150,8 @@ pub struct Context {
     pub api_ca: String,
     /// What stores last answered.
     pub reach: Reach,
+    /// Stores that should be looked at soon.
+    pub doubts: Doubts,
     /// Where Events go.
     pub events: Events,
     /// What is counted.
@@ -150,6 +164,14 @@ impl Context {
         let result = error.map_or("ok", |error| error.reason().as_str());
         let labels = StoreLabels { secret_manager: manager.to_owned(), kind, result };
         self.metrics.store_requests.get_or_create(&labels).inc();
+    }
+
+    /// Counts a question that a sync asked by itself; one that met an outage makes the ticker look.
+    pub fn count_asked(&self, manager: &str, kind: &'static str, error: Option<&StoreError>) {
+        self.count_store(manager, kind, error);
+        if error.is_some_and(StoreError::is_outage) {
+            self.doubts.of(manager).notify_one();
+        }
     }
 
     /// Counts a write of a managed Secret, and how long after the change in the store it came.

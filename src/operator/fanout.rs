@@ -18,6 +18,7 @@ use crate::{
     operator::caches::ObjectView,
     resources::{FlowApp, SecretManager, Space, SpaceSecretSync, condition::find},
     store::embedded,
+    sync::gather::entry_of,
 };
 
 /// Acknowledgements of many pods come together; their counts are written together.
@@ -74,6 +75,9 @@ fn manager(ctx: &Context, change: &Change<SecretManager>) {
 
 fn space(ctx: &Context, change: &Change<Space>) {
     ctx.claims.moved(&change.key.name, change.old.as_deref(), change.new.as_deref());
+    if let (Some(old), None) = (&change.old, &change.new) {
+        ctx.book.forget(&entry_of(old));
+    }
     let bound = |space: &Space| space.status.as_ref().map(|status| status.namespaces.clone());
     let asked = |space: &Space| space.metadata.annotations.clone();
     if !moved(change, |space| (space.metadata.generation, bound(space), asked(space))) {

@@ -22,7 +22,7 @@ pub use context::Context;
 
 use self::{
     caches::Caches,
-    context::{Claims, Queues, Settings, Stores},
+    context::{Claims, Doubts, Queues, Settings, Stores},
     events::Events,
     lease::Lead,
     metrics::{Controller, LookLabels, Metrics},
@@ -95,6 +95,7 @@ async fn terms(ctx: &Arc<Context>, lead: &Lead) {
 
 async fn term(ctx: &Arc<Context>) {
     ctx.caches.complete().await;
+    ctx.book.clear();
     let mut tasks = JoinSet::new();
     let names = |list: Vec<Key>| list.into_iter().map(|key| key.name).collect::<Vec<_>>();
     let (queues, caches) = (&ctx.queues, &ctx.caches);
@@ -190,7 +191,8 @@ async fn context(
         stores: Stores::default(),
         book: Book::default(),
         api_ca,
-        reach: Reach::default(),
+        reach: Reach::new(&metrics),
+        doubts: Doubts::default(),
         metrics,
     })
 }

@@ -131,7 +131,8 @@ reasons! {
     Waiting              => Warning, OnChange, "{namespaces}: another space has it; annotate this Space spacesync.dev/take-over=<namespace> to take it over";
     OperatorNamespace    => Warning, OnChange, "namespace {ns} is the operator's own and cannot be bound";
     ConfigMapConflict    => Warning, SLOW,     "ConfigMap spacesync-api in {namespaces} exists and is not ours; remove it";
-    NamespaceNotFound    => Quiet,   OnChange, "{namespaces} do not exist yet";
+    NamespaceNotFound    => Quiet,   OnChange, "bound as soon as they exist: {namespaces}";
+    BindingFailed        => Warning, SLOW,     "not all could be written in {namespaces}: {why}";
     // --- a secret manager
     Reachable            => Quiet,   OnChange, "{store} answers";
     Unused               => Quiet,   OnChange, "no Space is kept here";

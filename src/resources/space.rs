@@ -99,6 +99,19 @@ pub struct NamespaceStatus {
     /// What keeps the binding from being complete.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
+    /// The `ConfigMap` spacesync-api as it was last written there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub api_config_map: Option<ApiConfigMapStatus>,
+}
+
+/// A `ConfigMap` spacesync-api as it was last written. One that differs is written anew; the same is not even read.
+#[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ApiConfigMapStatus {
+    /// Its resourceVersion, which moves with every change by anybody.
+    pub resource_version: String,
+    /// A digest of what it tells: the address and the CA of the pods' API.
+    pub content: String,
 }
 
 /// Whether a space has a namespace.
@@ -110,6 +123,8 @@ pub enum BindingState {
     Waiting,
     /// It can never be the space's: it is the operator's own.
     Refused,
+    /// It is the space's no longer, and what is there of the space is being removed.
+    Unbinding,
 }
 
 /// What the embedded store last counted.

@@ -175,13 +175,13 @@ impl Field {
 
 fn recorded(space: &Space, namespace: &str, is_awaited: &dyn Fn(&str) -> bool) -> Recorded {
     let entry = space.status.iter().flat_map(|status| &status.namespaces).find(|entry| entry.name == namespace);
-    match entry {
-        Some(entry) if entry.state == BindingState::Bound => Recorded::Bound,
-        Some(entry) if entry.state == BindingState::Waiting => match &entry.waiting_for {
-            Some(holder) if is_awaited(holder) => Recorded::Waiting(holder.clone()),
-            // The holder let go by itself.
-            _ => Recorded::Nothing,
-        },
+    let Some(entry) = entry else { return Recorded::Nothing };
+    match (entry.state, &entry.waiting_for) {
+        (BindingState::Bound, _) => Recorded::Bound,
+        (BindingState::Waiting | BindingState::Unbinding, Some(holder)) if is_awaited(holder) => {
+            Recorded::Waiting(holder.clone())
+        }
+        // Also a claimant whose holder let go by itself.
         _ => Recorded::Nothing,
     }
 }
@@ -209,7 +209,7 @@ mod tests {
 
     fn with(mut space: Space, state: BindingState, waiting_for: Option<&str>) -> Space {
         let waiting_for = waiting_for.map(str::to_owned);
-        let entry = NamespaceStatus { name: NS.into(), state, waiting_for, message: None };
+        let entry = NamespaceStatus { name: NS.into(), state, waiting_for, message: None, api_config_map: None };
         space.status = Some(SpaceStatus { namespaces: vec![entry], ..SpaceStatus::default() });
         space
     }

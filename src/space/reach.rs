@@ -1,11 +1,164 @@
-//! stub
-use crate::store::StoreError;
-/// stub
-#[derive(Default, Debug)]
-pub struct Reach;
+//! What each Secret Manager last answered, and what its store was built from. In memory only: after a restart it is
+//! asked again.
+
+use std::{
+    collections::HashMap,
+    sync::{Mutex, MutexGuard},
+};
+
+use jiff::{SignedDuration, Timestamp};
+use prometheus_client::metrics::family::Family;
+
+use crate::{
+    operator::metrics::{ManagerLabels, Metrics},
+    store::StoreError,
+};
+
+/// How old the time of the last answer may become in a status, and an answer before somebody asks again.
+pub const REPORT: SignedDuration = SignedDuration::from_mins(15);
+
+/// What a store is built from. Where any of it moved, another one is built.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Inputs {
+    /// The `SecretManager`'s UID.
+    pub uid: Option<String>,
+    /// Its generation.
+    pub generation: Option<i64>,
+    /// The resourceVersion of the Secret with the credential; `None` where there is none.
+    pub credential: Option<String>,
+    /// The resourceVersion of the `ConfigMap` with the CA; `None` where there is none.
+    pub ca: Option<String>,
+}
+
+/// What is known of one Secret Manager.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Seen {
+    /// What its store was built from.
+    pub inputs: Inputs,
+    /// When that was.
+    pub built: Timestamp,
+    /// What it last said, and when.
+    pub outcome: Option<(Result<(), StoreError>, Timestamp)>,
+    /// When it last answered.
+    pub answered: Option<Timestamp>,
+    /// The time of its last answer as the status has it.
+    pub reported: Option<Timestamp>,
+}
+
+type LastChecked = Family<ManagerLabels, prometheus_client::metrics::gauge::Gauge<f64, std::sync::atomic::AtomicU64>>;
+
+/// What each Secret Manager last answered.
+#[derive(Debug)]
+pub struct Reach {
+    managers: Mutex<HashMap<String, Seen>>,
+    last_checked: LastChecked,
+}
+
 impl Reach {
-    /// stub
-    pub fn note(&self, _m: &str, _o: Result<(), StoreError>, _at: jiff::Timestamp) -> bool {
-        false
+    /// Nobody has been asked yet.
+    pub fn new(metrics: &Metrics) -> Self {
+        Self { managers: Mutex::default(), last_checked: metrics.last_checked.clone() }
+    }
+
+    /// Notes what a manager said to somebody. Says whether its status has to be looked at: it says something else than
+    /// before, or the status is to tell a newer time.
+    pub fn note(&self, manager: &str, outcome: Result<(), StoreError>, at: Timestamp) -> bool {
+        let mut managers = self.lock();
+        // One whose store was taken away since is asked by nobody.
+        let Some(seen) = managers.get_mut(manager) else { return false };
+        if outcome.is_ok() {
+            seen.answered = Some(at);
+            #[allow(clippy::cast_precision_loss, reason = "seconds since 1970 are exact in a double")]
+            self.last_checked.get_or_create(&labels(manager)).set(at.as_second() as f64);
+        }
+        let is_old = seen.answered.is_some_and(|at| seen.reported.is_none_or(|told| at.duration_since(told) >= REPORT));
+        let is_news = seen.outcome.as_ref().is_none_or(|(before, _)| *before != outcome);
+        seen.outcome = Some((outcome, at));
+        is_news || is_old
+    }
+
+    /// What is known of a manager.
+    pub fn seen(&self, manager: &str) -> Option<Seen> {
+        self.lock().get(manager).cloned()
+    }
+
+    /// Begins anew with a manager whose store was built anew. `reported` is what its status tells.
+    pub fn begin(&self, manager: &str, inputs: Inputs, reported: Option<Timestamp>, at: Timestamp) {
+        let seen = Seen { inputs, built: at, outcome: None, answered: None, reported };
+        self.lock().insert(manager.to_owned(), seen);
+    }
+
+    /// The status tells this time now.
+    pub fn reported(&self, manager: &str, at: Option<Timestamp>) {
+        if let Some(seen) = self.lock().get_mut(manager) {
+            seen.reported = at;
+        }
+    }
+
+    /// Forgets a manager.
+    pub fn forget(&self, manager: &str) {
+        self.lock().remove(manager);
+        self.last_checked.remove(&labels(manager));
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, Seen>> {
+        self.managers.lock().expect("no code panics while it holds the lock")
+    }
+}
+
+fn labels(manager: &str) -> ManagerLabels {
+    ManagerLabels { secret_manager: manager.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(minute: i64) -> Timestamp {
+        Timestamp::from_second(minute * 60).unwrap()
+    }
+
+    fn reach(reported: Option<Timestamp>) -> Reach {
+        let reach = Reach::new(&Metrics::default());
+        let inputs = Inputs { uid: None, generation: Some(1), credential: None, ca: None };
+        reach.begin("central", inputs, reported, at(0));
+        reach
+    }
+
+    #[test]
+    fn only_news_and_an_old_report_want_a_look() {
+        let reach = reach(Some(at(0)));
+        assert!(reach.note("central", Ok(()), at(1)));
+        assert!(!reach.note("central", Ok(()), at(2)));
+        assert!(reach.note("central", Err(StoreError::Sealed), at(3)));
+        assert!(!reach.note("central", Err(StoreError::Sealed), at(4)));
+        assert!(reach.note("central", Ok(()), at(5)));
+        assert!(!reach.note("central", Ok(()), at(14)));
+        assert!(reach.note("central", Ok(()), at(15)));
+        reach.reported("central", Some(at(15)));
+        assert!(!reach.note("central", Ok(()), at(29)));
+        assert!(reach.note("central", Ok(()), at(30)));
+    }
+
+    #[test]
+    fn a_manager_that_is_down_for_long_is_no_news() {
+        let reach = reach(Some(at(0)));
+        assert!(reach.note("central", Err(StoreError::TimedOut), at(1)));
+        assert!(!reach.note("central", Err(StoreError::TimedOut), at(600)));
+    }
+
+    #[test]
+    fn the_metric_tells_the_last_answer_and_goes_with_the_manager() {
+        let metrics = Metrics::default();
+        let reach = Reach::new(&metrics);
+        let inputs = Inputs { uid: None, generation: Some(1), credential: None, ca: None };
+        reach.begin("central", inputs, None, at(0));
+        reach.note("central", Ok(()), at(1));
+        reach.note("central", Err(StoreError::Sealed), at(2));
+        let line = "spacesync_secret_manager_last_checked_timestamp_seconds{secret_manager=\"central\"} 60.0";
+        assert!(metrics.encode().contains(line), "{}", metrics.encode());
+        reach.forget("central");
+        assert!(!metrics.encode().contains("central"));
+        assert!(!reach.note("central", Ok(()), at(3)));
     }
 }

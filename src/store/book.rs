@@ -45,9 +45,14 @@ impl Book {
         true
     }
 
-    /// Forgets every entry that `keep` does not want, so that the book grows with what exists only.
-    pub fn retain(&self, keep: impl Fn(&EntryId) -> bool) {
-        self.lock().retain(|id, _| keep(id));
+    /// Forgets an entry, so that the book grows with what exists only.
+    pub fn forget(&self, id: &EntryId) {
+        self.lock().remove(id);
+    }
+
+    /// Forgets all: another replica may have led since, and what was heard before that is old.
+    pub fn clear(&self) {
+        self.lock().clear();
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<EntryId, Known>> {

@@ -101,6 +101,17 @@ pub enum StoreError {
     Config(String),
 }
 
+impl StoreError {
+    /// Whether the store as a whole gives no answer to anybody right now.
+    pub fn is_outage(&self) -> bool {
+        match self {
+            Self::Unreachable(_) | Self::Tls(_) | Self::Unauthorized(_) | Self::Sealed | Self::TimedOut => true,
+            Self::Server(code) => *code >= 500,
+            _ => false,
+        }
+    }
+}
+
 /// What is known of many entries after one look: each with its head, or why not.
 pub type Heads = HashMap<String, Result<Head, StoreError>>;
 

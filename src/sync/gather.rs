@@ -199,7 +199,7 @@ async fn read(ctx: &Context, known: &Known, store: &Store) -> Source {
     let space = known.space.as_ref().and_then(|space| space.metadata.name.clone()).unwrap_or_default();
     let read = store.read(&space, &known.entry.path).await;
     let now = jiff::Timestamp::now();
-    ctx.count_store(&known.entry.manager, "read", read.as_ref().err());
+    ctx.count_asked(&known.entry.manager, "read", read.as_ref().err());
     match read {
         Ok(snapshot) => {
             ctx.book.note(&known.entry, Ok(snapshot.head.clone()), now);
@@ -216,7 +216,7 @@ async fn if_moved(ctx: &Context, known: &Known, store: &Store) -> Source {
         return read(ctx, known, store).await;
     }
     let head = store.head(&known.entry.path).await;
-    ctx.count_store(&known.entry.manager, "head", head.as_ref().err());
+    ctx.count_asked(&known.entry.manager, "head", head.as_ref().err());
     ctx.book.note(&known.entry, head.clone(), jiff::Timestamp::now());
     match head {
         Ok(head) if head.is_gone() => Source::Failed(StoreError::Deleted(known.entry.path.clone())),

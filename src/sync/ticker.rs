@@ -10,7 +10,10 @@ use std::{
 
 use futures::{StreamExt, stream};
 use jiff::Timestamp;
-use tokio::task::{AbortHandle, JoinSet};
+use tokio::{
+    sync::Notify,
+    task::{AbortHandle, JoinSet},
+};
 
 use super::{gather, schedule};
 use crate::{
@@ -59,6 +62,7 @@ type Entries = BTreeMap<EntryId, Vec<Arc<SpaceSecretSync>>>;
 
 async fn tick(ctx: Arc<Context>, manager: String) {
     let mut changed = ctx.stores.changes();
+    let doubts = ctx.doubts.of(&manager);
     let mut asked: Option<Timestamp> = None;
     let mut failures = 0;
     loop {
@@ -80,8 +84,18 @@ async fn tick(ctx: Arc<Context>, manager: String) {
             () = tokio::time::sleep(wait) => {}
             // A store that was made anew, with another credential perhaps, is asked at once.
             _ = changed.changed() => { asked = None; failures = 0; }
+            // A read met an outage: whoever else reads this store is told now, and it is asked until it is back.
+            () = doubted(&doubts, asked), if failures == 0 => asked = None,
         }
     }
+}
+
+/// Waits for a doubt, and until the last look is old enough that another may say something new.
+async fn doubted(doubts: &Notify, asked: Option<Timestamp>) {
+    doubts.notified().await;
+    let since = asked
+        .map_or(FIRST_RETRY, |asked| Duration::try_from(Timestamp::now().duration_since(asked)).unwrap_or_default());
+    tokio::time::sleep(FIRST_RETRY.saturating_sub(since)).await;
 }
 
 fn retry_after(failures: u32) -> Duration {

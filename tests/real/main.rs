@@ -12,6 +12,8 @@ mod signals;
 mod target;
 mod tenant;
 mod tenants;
+mod unchanged;
 mod uninstall;
+mod vault;
 mod workload;
 mod world;
