@@ -4,12 +4,16 @@
 //! that break something for everybody start a world of their own.
 
 mod asking;
+mod canary;
 mod content;
 mod flow_apps;
+mod scan;
 mod signals;
 mod target;
 mod tenant;
+mod tenants;
 mod unchanged;
+mod uninstall;
 mod vault;
 mod workload;
 mod world;
