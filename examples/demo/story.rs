@@ -12,6 +12,7 @@ use anyhow::{Result, bail};
 
 const WIDTH: usize = 88;
 const FIRST_WORD: Duration = Duration::from_secs(3);
+const NEXT_WORD: Duration = Duration::from_secs(10);
 
 /// A heading.
 pub fn chapter(title: &str) {
@@ -50,9 +51,10 @@ impl Patience {
         let (end, ended) = mpsc::channel();
         let what = what.to_owned();
         thread::spawn(move || {
-            let began = Instant::now();
-            while ended.recv_timeout(FIRST_WORD) == Err(RecvTimeoutError::Timeout) {
+            let (began, mut pause) = (Instant::now(), FIRST_WORD);
+            while ended.recv_timeout(pause) == Err(RecvTimeoutError::Timeout) {
                 eprintln!("    … {what}: {} s", began.elapsed().as_secs());
+                pause = NEXT_WORD;
             }
         });
         Self { _end: end }

@@ -31,7 +31,7 @@ use crate::{
     Args,
     samples::Samples,
     stage::{self, Operator, SYSTEM},
-    story::{self, Patience},
+    story,
 };
 
 /// How long anything may take that comes by itself.
@@ -135,7 +135,6 @@ impl World {
 /// What is fetched and built once, with its own progress; before anything is started, so that what is missing is said
 /// first.
 fn prepare(pods: bool, node_red: bool) -> Result<()> {
-    let _patience = Patience::with("getting ready");
     binaries::find(Tool::KubeApiserver)?;
     binaries::find(Tool::Bao)?;
     if pods {
