@@ -8,6 +8,7 @@ use devcluster::{AuditLevel, OpenBao, OpenBaoOptions};
 use k8s_openapi::{
     ByteString,
     api::{
+        admissionregistration::v1::{ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding},
         apps::v1::Deployment,
         core::v1::{ConfigMap, Event, Pod, ResourceQuota, Secret},
         events::v1::Event as NewEvent,
@@ -23,7 +24,7 @@ use spacesync::resources::{SpaceSecretSync, SpaceSecretSyncStatus, Trigger};
 
 use crate::{
     scan::{Canary, Channel, channel_of, leaks, name_of, objects},
-    tenant::{Tenant, condition, merge, until, until_gone, values},
+    tenant::{PATIENCE, Tenant, condition, merge, message, until, until_gone, values},
     workload::template,
     world::{OPERATOR_USER, Operator, SYSTEM, World},
 };
@@ -53,6 +54,7 @@ async fn a_value_that_went_through_everything_is_in_secrets_only() {
     flow_apps_are_told(&tenant, &canary).await;
     what_cannot_be_delivered_is_refused(&tenant, &canary).await;
     foreign_secrets_are_refused_and_adopted(&tenant, &canary).await;
+    a_policy_quotes_what_it_refuses(&tenant).await;
     // The next one starts with all of that there.
     operators[0].kill();
     world.forget_lease().await;
@@ -186,6 +188,34 @@ async fn foreign_secrets_are_refused_and_adopted(tenant: &Tenant<'_>, canary: &C
     quota.delete("none", &DeleteParams::default()).await.unwrap();
 }
 
+/// A policy of the cluster that refuses a Secret and quotes what is in it.
+async fn a_policy_quotes_what_it_refuses(tenant: &Tenant<'_>) {
+    let rule = json!({"apiGroups": [""], "apiVersions": ["v1"], "resources": ["secrets"], "operations": ["CREATE"]});
+    let quote = "'not ' + string(object.data['TEXT'])";
+    let refuse = json!({
+        "expression": "object.metadata.name != 'quoted'", "reason": "Forbidden", "messageExpression": quote,
+    });
+    let spec = json!({"matchConstraints": {"resourceRules": [rule]}, "validations": [refuse]});
+    let policies: Api<ValidatingAdmissionPolicy> = Api::all(tenant.client.clone());
+    tenant.apply(&policies, "quoting", json!({"spec": spec})).await;
+    let spec = json!({"policyName": "quoting", "validationActions": ["Deny"]});
+    let bindings: Api<ValidatingAdmissionPolicyBinding> = Api::all(tenant.client.clone());
+    tenant.apply(&bindings, "quoting", json!({"spec": spec})).await;
+    let secret = serde_json::from_value(json!({"metadata": {"name": "quoted"}, "stringData": {"TEXT": "x"}})).unwrap();
+    let dry_run = PostParams { dry_run: true, ..PostParams::default() };
+    let began = std::time::Instant::now();
+    // Nothing tells when a policy is in force.
+    while tenant.api::<Secret>().create(&dry_run, &secret).await.is_ok() {
+        assert!(began.elapsed() < PATIENCE, "the policy refuses nothing");
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    tenant.sync_named("quoted", json!({})).await;
+    until(tenant.api::<SpaceSecretSync>(), "quoted", "refused", |sync| {
+        condition(sync, "Ready") == "False/TargetWriteFailed" && message(sync, "Ready").contains("'quoting'")
+    })
+    .await;
+}
+
 async fn until_ready(tenant: &Tenant<'_>, sync: &str, expected: &str) {
     until(tenant.api::<SpaceSecretSync>(), sync, expected, |sync| condition(sync, "Ready") == expected).await;
 }
@@ -314,6 +344,11 @@ fn audit(world: &World) -> Vec<Channel> {
                 let data = entry[side].as_object_mut().and_then(|object| object.remove("data"));
                 bodies += usize::from(data.is_some());
             }
+        }
+        // The API server notes its own answer, with what a policy of the test quotes in it.
+        let answer = entry["responseStatus"]["message"].as_str().unwrap_or_default();
+        if answer.contains("'quoting' denied request") {
+            (entry["responseStatus"], entry["responseObject"]) = (Json::Null, Json::Null);
         }
         let name = format!("audit {user} {} {}", entry["verb"], entry["requestURI"]);
         channels.push(Channel::new(name, entry.to_string()));

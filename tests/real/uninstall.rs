@@ -187,6 +187,11 @@ async fn until_whole(tenant: &Tenant<'_>, version: u64) -> SpaceSecretSyncStatus
     for change in status.history.iter().filter(|change| change.version > 1) {
         assert_eq!((change.changed.names.as_slice(), change.added.count), (&["A".to_owned()][..], 0), "{change:?}");
     }
+    // Read once more, for nothing: a change that the history has is not taken in again.
+    let request = format!("manual/{version}");
+    tenant.request(&request).await;
+    let handled = tenant.until_status("handled", |s| s.last_handled_sync_request.as_ref() == Some(&request)).await;
+    assert_eq!(handled.history, status.history);
     let space = Api::<Space>::all(tenant.client.clone()).get(&tenant.name).await.unwrap();
     assert_eq!(space.status.and_then(|status| status.entry).map(|entry| entry.version), Some(version));
     status
