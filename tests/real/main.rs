@@ -7,6 +7,7 @@ mod asking;
 mod content;
 mod flow_apps;
 mod signals;
+mod spaces;
 mod target;
 mod tenant;
 mod workload;
