@@ -10,5 +10,7 @@ mod signals;
 mod spaces;
 mod target;
 mod tenant;
+mod unchanged;
+mod vault;
 mod workload;
 mod world;

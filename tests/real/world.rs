@@ -188,6 +188,7 @@ impl World {
                 && entry["stage"] == "ResponseComplete"
                 && entry["verb"] != "watch"
                 && entry["objectRef"]["resource"] != "leases"
+                && entry["objectRef"]["resource"] != "events"
         });
         let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
         of_operator.map(|entry| (text(&entry["verb"]), text(&entry["requestURI"]))).collect()
