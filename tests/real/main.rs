@@ -6,6 +6,8 @@
 mod asking;
 mod content;
 mod flow_apps;
+mod managers;
+mod running;
 mod signals;
 mod spaces;
 mod target;

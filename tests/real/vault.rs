@@ -65,9 +65,7 @@ impl InVault {
     async fn ask(&self, n: u32) {
         let value = format!("manual/{n}");
         self.tenant.request(&value).await;
-        self.tenant
-            .until_status("handled", |s| s.last_handled_sync_request.as_deref() == Some(value.as_str()))
-            .await;
+        self.tenant.until_status("handled", |s| s.last_handled_sync_request.as_deref() == Some(value.as_str())).await;
     }
 
     /// Meets an outage, sees that the last good stays and what is said, ends the outage, and sees it healed.
@@ -89,7 +87,9 @@ async fn values_arrive_byte_for_byte_as_openbao_returns_them() {
     let vault = InVault::plain(json!({})).await;
     let large = "x".repeat(500 * 1024);
     let lines = "a\nb\r\n\t\"quoted\" \\ схід ☂ \u{1F511}";
-    vault.put(json!({"TEXT": "t", "EMPTY": "", "LINES": lines, "LARGE": large, "JSON": {"b": 1, "a": [1, null]}, "N": 7}));
+    vault.put(
+        json!({"TEXT": "t", "EMPTY": "", "LINES": lines, "LARGE": large, "JSON": {"b": 1, "a": [1, null]}, "N": 7}),
+    );
     let json = r#"{"a":[1,null],"b":1}"#;
     let expected =
         [("TEXT", "t"), ("EMPTY", ""), ("LINES", lines), ("LARGE", large.as_str()), ("JSON", json), ("N", "7")];
@@ -138,12 +138,7 @@ async fn a_store_that_is_down_keeps_the_last_good_and_heals() {
     vault.put(json!({"A": "1"}));
     vault.synced(&[("A", "1")]).await;
     vault
-        .outage(
-            "SourceUnreachable",
-            "connection refused",
-            |v| v.store.stop(),
-            |v| v.store.start_again().unwrap(),
-        )
+        .outage("SourceUnreachable", "connection refused", |v| v.store.stop(), |v| v.store.start_again().unwrap())
         .await;
 }
 
