@@ -46,12 +46,21 @@ async fn tell_one(ctx: &Context, telling: Telling) -> Result<()> {
             }
             Ok(())
         }
-        // It has gone, or another pod has its name.
-        Err(Error::NotFound | Error::Conflict(_)) => Ok(()),
+        Err(error) if has_gone(&error) => Ok(()),
         Err(error) => {
             tracing::warn!(pod = %pod.key(), %error, "a pod could not be told");
             Err(error)
         }
+    }
+}
+
+/// Whether a write with a UID says that its object has gone, or that another has its name: an apply to an absent object
+/// is a 409, a patch of another object a 422.
+fn has_gone(error: &Error) -> bool {
+    match error {
+        Error::NotFound | Error::Conflict(_) => true,
+        Error::Invalid(why) => why.contains("metadata.uid: "),
+        _ => false,
     }
 }
 
@@ -66,53 +75,57 @@ fn telling_body(telling: &Telling, now: jiff::Timestamp) -> Json {
     json!({"metadata": {"uid": telling.pod.uid, "annotations": annotations}})
 }
 
-/// Does to the workload what the plan says.
-pub async fn apply(ctx: &Context, known: &Known, plan: Plan) -> Injected {
-    match (plan, &known.serving) {
-        (Plan::Inject { workload, container, then }, Some(serving)) => {
-            inject(ctx, known, serving, &workload, &container, then).await
+/// Does to the workload what the plan says. An error is one that a retry mends.
+pub async fn apply(ctx: &Context, known: &Known, plan: Plan) -> Result<Injected> {
+    let (workload, body, container, then, serving) = match (plan, &known.serving) {
+        (Plan::Inject { workload, container, sources, then }, Some(serving)) => {
+            let wanted = plan::wanted(known, serving);
+            let body = injection::body(workload.kind, identity(&workload), &container, &sources, &wanted);
+            (workload, body, container, then, serving)
         }
-        (Plan::Inject { then, .. }, None) => Injected { verdict: then, workload: None },
-        (Plan::Leave(injected), _) => injected,
+        (Plan::Inject { then, .. }, None) => return Ok(Injected { verdict: then, workload: None }),
+        (Plan::Leave(injected), _) => return Ok(injected),
+    };
+    match write(ctx, &workload, &body).await {
+        Ok(now) => {
+            tell_of_injection(ctx, known, &then, workload.generation != now.generation);
+            Ok(Injected { verdict: then, workload: Some(plan::as_status(&now, serving)) })
+        }
+        Err(error) => refused(known, serving, &workload, &container, error),
     }
 }
 
-async fn inject(
-    ctx: &Context,
-    known: &Known,
-    serving: &Serving,
-    workload: &WorkloadMeta,
-    container: &str,
-    then: Verdict,
-) -> Injected {
-    let body = injection::body(workload.kind, identity(workload), container, &plan::wanted(known, serving));
-    match write(ctx, workload, &body).await {
-        Ok(now) => {
-            if now.generation != workload.generation {
-                let note = format!("{}; it rolls once", then.message);
-                tracing::info!(flow_app = %known.key, note, "injected");
-                ctx.events.normal(&*known.app, Reason::Injected, "Inject", &note);
-            }
-            Injected { verdict: then, workload: Some(plan::as_status(&now, serving)) }
-        }
-        Err(error) => refused(known, serving, workload, container, &error),
+fn tell_of_injection(ctx: &Context, known: &Known, then: &Verdict, rolls: bool) {
+    if rolls {
+        let note = format!("{}; it rolls once", then.message);
+        tracing::info!(flow_app = %known.key, note, "injected");
+        ctx.events.normal(&*known.app, Reason::Injected, "Inject", &note);
     }
 }
 
 /// What somebody else owns is refused by name, and not asked for again until the workload moves.
-fn refused(known: &Known, serving: &Serving, workload: &WorkloadMeta, container: &str, error: &Error) -> Injected {
-    let (Error::Conflict(why) | Error::Invalid(why) | Error::Forbidden(why)) = error else {
-        return Injected::failed(known, &error.to_string());
-    };
-    let whose = match error {
-        Error::Conflict(_) if why.contains(".volumeMounts") => Reason::MountConflict,
-        Error::Conflict(_) | Error::Invalid(_) if why.contains("spec.template.spec.volumes") => Reason::VolumeConflict,
-        _ => return Injected::failed(known, why),
+fn refused(
+    known: &Known,
+    serving: &Serving,
+    workload: &WorkloadMeta,
+    container: &str,
+    error: Error,
+) -> Result<Injected> {
+    let whose = match &error {
+        Error::Conflict(why) if why.contains(".volumeMounts[") => Reason::MountConflict,
+        Error::Conflict(why) | Error::Invalid(why) if why.contains("spec.template.spec.volumes[") => {
+            Reason::VolumeConflict
+        }
+        // Another field is somebody else's; a conflict of another kind is a race.
+        Error::Conflict(why) if why.starts_with("Apply failed") => return Ok(Injected::failed(known, why)),
+        Error::Forbidden(why) => return Ok(Injected::failed(known, why)),
+        Error::Invalid(why) if !has_gone(&error) => return Ok(Injected::failed(known, why)),
+        _ => return Err(error),
     };
     let [kind, name] = known.workload_args();
     let path = known.app.spec.effective_mount_path();
     let verdict = Verdict::new(false, whose, &[kind, name, ("path", path), ("container", container)]);
-    Injected { verdict, workload: Some(plan::as_status(workload, serving)) }
+    Ok(Injected { verdict, workload: Some(plan::as_status(workload, serving)) })
 }
 
 /// Takes back exactly what was ours.
@@ -120,8 +133,7 @@ pub async fn withdraw(ctx: &Context, app: &str, workload: &WorkloadMeta) -> Resu
     let body = injection::withdrawal(workload.kind, identity(workload));
     match write(ctx, workload, &body).await {
         Ok(_) => tracing::info!(workload = %workload.key(), app, "withdrew the injection"),
-        // It has gone, or another has its name.
-        Err(Error::NotFound | Error::Conflict(_)) => return Ok(()),
+        Err(error) if has_gone(&error) => return Ok(()),
         Err(error) => return Err(error),
     }
     match workload.kind {
@@ -173,7 +185,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::delivery::sample::{R1, at_ms, pod};
+    use crate::delivery::sample::{R1, at_ms, known, pod, workload};
 
     #[test]
     fn a_signal_goes_to_exactly_one_pod_and_says_which_attempt_and_when() {
@@ -194,5 +206,39 @@ mod tests {
         let expected =
             json!({"metadata": {"uid": "uid-of-p", "annotations": {"spacesync.dev/flow-app-version": "5.3.0"}}});
         assert_eq!(version, expected);
+    }
+
+    fn refusal(error: Error) -> Result<(Reason, bool)> {
+        let (known, workload) = (known(), workload());
+        let refused = refused(&known, known.serving.as_ref().unwrap(), &workload, "node-red", error)?;
+        assert!(!refused.verdict.message.contains('{'), "{}", refused.verdict.message);
+        Ok((refused.verdict.reason, refused.workload.is_some()))
+    }
+
+    #[test]
+    fn what_the_api_server_refuses_is_remembered_only_where_the_workload_must_move_first() {
+        let conflict = |field: &str| {
+            Error::Conflict(format!("Apply failed with 1 conflict: conflict with \"kubectl\" using apps/v1: {field}"))
+        };
+        let volume = ".spec.template.spec.volumes[name=\"spacesync\"].projected.sources";
+        let mount = ".spec.template.spec.containers[name=\"node-red\"].volumeMounts[mountPath=\"/data\"].name";
+        let label = ".spec.template.metadata.labels.spacesync.dev/flow-app";
+        let invalid = "Deployment.apps \"ingest\" is invalid: spec.template.spec.volumes[1].projected: Forbidden";
+        let uid = "Deployment.apps \"ingest\" is invalid: metadata.uid: Invalid value: \"u\": field is immutable";
+        let table = [
+            (conflict(volume), Ok((Reason::VolumeConflict, true))),
+            (conflict(mount), Ok((Reason::MountConflict, true))),
+            (conflict(label), Ok((Reason::InjectionFailed, false))),
+            (Error::Invalid(invalid.into()), Ok((Reason::VolumeConflict, true))),
+            (Error::Invalid("spec.template: no".into()), Ok((Reason::InjectionFailed, false))),
+            (Error::Forbidden("a policy says no".into()), Ok((Reason::InjectionFailed, false))),
+            (Error::TimedOut, Err(Error::TimedOut)),
+            (Error::NotLeader, Err(Error::NotLeader)),
+            (Error::Conflict("uid mismatch".into()), Err(Error::Conflict("uid mismatch".into()))),
+            (Error::Invalid(uid.into()), Err(Error::Invalid(uid.into()))),
+        ];
+        for (error, expected) in table {
+            assert_eq!(refusal(error.clone()), expected, "{error:?}");
+        }
     }
 }

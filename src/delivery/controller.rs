@@ -9,11 +9,7 @@ use super::{
     status,
 };
 use crate::{
-    cluster::{
-        self,
-        cache::Key,
-        queue::{Lane, Next},
-    },
+    cluster::{self, cache::Key, queue::Next},
     operator::Context,
     resources::{Reason, reason::Retry},
 };
@@ -37,7 +33,7 @@ async fn reconcile(ctx: &Context, mut known: Known) -> cluster::Result<Next> {
     let began = jiff::Timestamp::now();
     // Before everything else: flows wait for it.
     let told = apply::tell(ctx, plan::tellings(&known, began)).await;
-    let injected = inject(ctx, &known).await;
+    let injected = inject(ctx, &known).await?;
     for stray in &known.strays {
         apply::withdraw(ctx, &known.key.name, stray).await?;
     }
@@ -49,13 +45,13 @@ async fn reconcile(ctx: &Context, mut known: Known) -> cluster::Result<Next> {
 }
 
 /// The workload, read only where it moved, and injected where that is missing.
-async fn inject(ctx: &Context, known: &Known) -> Injected {
+async fn inject(ctx: &Context, known: &Known) -> cluster::Result<Injected> {
     match plan::look(known) {
-        Look::Settled(injected) => injected,
-        Look::Read(workload) => match gather::workload(ctx, &workload).await {
-            Ok(read) => apply::apply(ctx, known, plan::plan(known, read.as_ref())).await,
-            Err(error) => Injected::failed(known, &error.to_string()),
-        },
+        Look::Settled(injected) => Ok(injected),
+        Look::Read(workload) => {
+            let read = gather::workload(ctx, &workload).await?;
+            apply::apply(ctx, known, plan::plan(known, read.as_ref())).await
+        }
     }
 }
 
@@ -68,12 +64,6 @@ async fn write_status(ctx: &Context, known: &Known, injected: Injected) -> clust
     if let Some((reason, message)) = status::warning(old, &new) {
         tracing::warn!(flow_app = %known.key, %reason, message);
         ctx.events.warn(&*known.app, reason, message);
-    }
-    if status::concerns_sync(old, &new) {
-        let syncs = [old.and_then(|old| old.sync.clone()), new.sync];
-        for sync in syncs.into_iter().flatten() {
-            ctx.queues.syncs.add(Key::new(&known.key.namespace, &sync), Lane::Normal);
-        }
     }
     Ok(())
 }

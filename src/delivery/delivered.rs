@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, fmt, sync::Arc};
 
 use super::{
     pod::PodView,
-    serving,
+    serving::Selected,
     signal::{self, Step},
 };
 use crate::{
@@ -148,7 +148,8 @@ pub fn delivery_of(
     pods: &[Arc<PodView>],
     now: jiff::Timestamp,
 ) -> Delivery {
-    let served = serving::served(sync, apps, syncs);
+    let selected = Selected::new(sync, apps, syncs);
+    let served: Vec<_> = selected.served().collect();
     let hot = served.iter().filter(|app| app.spec.effective_reload() == Reload::Hot);
     let hot: BTreeSet<&str> = hot.filter_map(|app| app.metadata.name.as_deref()).collect();
     let pods = pods.iter().map(|pod| &**pod).filter(|pod| hot.contains(pod.flow_app.as_str()));
@@ -157,7 +158,7 @@ pub fn delivery_of(
         let status =
             DeliveryStatus { flow_apps: served.len(), pods, summary: format!("0/{pods}"), ..DeliveryStatus::default() };
         let nothing = Verdict::new(State::Unknown, Reason::NothingToLoad, &[]);
-        return Delivery { status, verdict: or_taken(nothing, sync, apps, syncs) };
+        return Delivery { status, verdict: or_taken(nothing, &selected) };
     };
     let tally = tally(pods, revision, now);
     let lagging = tally.lagging.iter().take(MAX_LAGGING).map(|(pod, standing)| LaggingPod {
@@ -172,18 +173,13 @@ pub fn delivery_of(
         summary: tally.summary(),
         lagging: lagging.collect(),
     };
-    Delivery { status, verdict: or_taken(tally.verdict(revision, &DELIVERED), sync, apps, syncs) }
+    Delivery { status, verdict: or_taken(tally.verdict(revision, &DELIVERED), &selected) }
 }
 
 /// An app that the sync selects and an older one serves has not got it. What somebody must look at goes before.
-fn or_taken(
-    verdict: Verdict,
-    sync: &SpaceSecretSync,
-    apps: &[Arc<FlowApp>],
-    syncs: &[Arc<SpaceSecretSync>],
-) -> Verdict {
+fn or_taken(verdict: Verdict, selected: &Selected) -> Verdict {
     let worse = [Reason::LoadFailed, Reason::NoAck].contains(&verdict.reason);
-    match serving::taken_from(sync, apps, syncs).first() {
+    match selected.taken().next() {
         Some((app, other)) if !worse => {
             let name = |meta: &kube::core::ObjectMeta| meta.name.clone().unwrap_or_default();
             let args = [("app", &*name(&app.metadata)), ("other", &*name(&other.metadata))];

@@ -49,10 +49,13 @@ pub enum Injection {
     Ours,
     /// All of it is there by the user's own manifest.
     Declared,
-    /// Something is missing or names something old; it can be applied to this container.
+    /// Something is missing or names something old, and can be applied.
     Missing {
-        /// The container's name.
+        /// To this container.
         container: String,
+        /// With these sources: those that stand there where they name the right Secret, so that neither a declared nor
+        /// an injected volume is ever changed for its spelling.
+        sources: Json,
     },
     /// There is no such container.
     NoContainer {
@@ -87,11 +90,14 @@ pub fn compare(found: Found, wanted: &Wanted) -> Injection {
     }
     let labels = template.metadata.as_ref().and_then(|meta| meta.labels.as_ref());
     let labelled = labels.and_then(|labels| labels.get(FLOW_APP)).is_some_and(|app| app == wanted.app);
-    let complete = volume.is_some_and(|volume| names_secret(volume, wanted.secret)) && mount.is_some() && labelled;
-    match (complete, owned) {
+    let standing = volume.filter(|volume| names_secret(volume, wanted.secret)).and_then(projections);
+    match (standing.is_some() && mount.is_some() && labelled, owned) {
         (true, false) => Injection::Declared,
         (true, true) if label == Some(wanted.app) => Injection::Ours,
-        _ => Injection::Missing { container: container.name.clone() },
+        _ => {
+            let sources = standing.map_or_else(|| sources_for(wanted.secret), |sources| json!(sources));
+            Injection::Missing { container: container.name.clone(), sources }
+        }
     }
 }
 
@@ -149,8 +155,8 @@ fn plainly(mut source: VolumeProjection) -> VolumeProjection {
     source
 }
 
-/// Every source is optional or made by the kubelet, so that pods start before the first sync and after an uninstall.
-fn sources_for(secret: &str) -> Json {
+/// The sources of the volume. Every one is optional or made by the kubelet, so that pods start before the first sync and after an uninstall.
+pub fn sources_for(secret: &str) -> Json {
     let annotation = |name| json!({"fieldPath": format!("metadata.annotations['{name}']")});
     json!([
         {"secret": {"name": secret, "optional": true}},
@@ -167,13 +173,13 @@ fn sources_for(secret: &str) -> Json {
 }
 
 /// What is applied to a workload so that it has all of it. The UID keeps it from creating one that has just gone.
-pub fn body(kind: WorkloadKind, meta: (&str, &str, &str), container: &str, wanted: &Wanted) -> Json {
+pub fn body(kind: WorkloadKind, meta: (&str, &str, &str), container: &str, sources: &Json, wanted: &Wanted) -> Json {
     let mut body = withdrawal(kind, meta);
     body["metadata"]["labels"] = json!({FLOW_APP: wanted.app});
     body["spec"] = json!({"template": {
         "metadata": {"labels": {FLOW_APP: wanted.app}},
         "spec": {
-            "volumes": [{"name": VOLUME, "projected": {"sources": sources_for(wanted.secret)}}],
+            "volumes": [{"name": VOLUME, "projected": {"sources": sources}}],
             "containers": [{
                 "name": container,
                 "volumeMounts": [{"name": VOLUME, "mountPath": wanted.path, "readOnly": true}],
@@ -276,8 +282,18 @@ mod tests {
     const SOURCES: &str = "/spec/volumes/1/projected/sources";
     const MOUNT: &str = "/spec/containers/0/volumeMounts/1";
 
+    /// To be injected with a volume of our own making.
     fn missing(container: &str) -> Injection {
-        Injection::Missing { container: container.into() }
+        missing_of(container, "secrets")
+    }
+
+    fn missing_of(container: &str, secret: &str) -> Injection {
+        Injection::Missing { container: container.into(), sources: sources_for(secret) }
+    }
+
+    /// To be injected with the volume that stands in this template.
+    fn lacking(container: &str, template: &Json) -> Injection {
+        Injection::Missing { container: container.into(), sources: template.pointer(SOURCES).unwrap().clone() }
     }
 
     fn mount_conflict() -> Injection {
@@ -322,8 +338,11 @@ mod tests {
     fn what_a_declaration_lacks_is_added_to_it() {
         let label = format!("/metadata/labels/{}", FLOW_APP.replace('/', "~1"));
         for template in [with(MOUNT, Json::Null), with(&label, Json::Null), with(&label, "other".into())] {
-            assert_eq!(compared(&template, false, &WANTED), missing("node-red"), "{template}");
+            assert_eq!(compared(&template, false, &WANTED), lacking("node-red", &template), "{template}");
         }
+        let mut own_spelling = with(MOUNT, Json::Null);
+        own_spelling.pointer_mut(SOURCES).unwrap().as_array_mut().unwrap().reverse();
+        assert_eq!(compared(&own_spelling, false, &WANTED), lacking("node-red", &own_spelling));
     }
 
     #[test]
@@ -362,7 +381,7 @@ mod tests {
             }
         }
         let beside = json!({"name": "data", "mountPath": "/var/run"});
-        assert_eq!(compared(&with(MOUNT, beside), false, &WANTED), missing("node-red"));
+        assert_eq!(compared(&with(MOUNT, beside), false, &WANTED), lacking("node-red", &complete()));
     }
 
     #[test]
@@ -388,10 +407,10 @@ mod tests {
     #[test]
     fn an_injected_template_follows_the_spec() {
         let changed = [
-            (Wanted { secret: "other", ..WANTED }, missing("node-red")),
-            (Wanted { path: "/secrets", ..WANTED }, missing("node-red")),
-            (Wanted { container: Some("side"), ..WANTED }, missing("side")),
-            (Wanted { app: "renamed", ..WANTED }, missing("node-red")),
+            (Wanted { secret: "other", ..WANTED }, missing_of("node-red", "other")),
+            (Wanted { path: "/secrets", ..WANTED }, lacking("node-red", &complete())),
+            (Wanted { container: Some("side"), ..WANTED }, lacking("side", &complete())),
+            (Wanted { app: "renamed", ..WANTED }, lacking("node-red", &complete())),
             (Wanted { path: "/data", ..WANTED }, mount_conflict()),
         ];
         for (wanted, expected) in changed {
@@ -403,8 +422,8 @@ mod tests {
     fn the_label_of_the_workload_is_put_back_where_the_injection_is_ours() {
         let template = read(complete());
         let found = |owned, label| compare(Found { template: &template, owned, label }, &WANTED);
-        assert_eq!(found(true, None), missing("node-red"));
-        assert_eq!(found(true, Some("other")), missing("node-red"));
+        assert_eq!(found(true, None), lacking("node-red", &complete()));
+        assert_eq!(found(true, Some("other")), lacking("node-red", &complete()));
         assert_eq!(found(false, None), Injection::Declared);
     }
 
@@ -416,7 +435,8 @@ mod tests {
 
     #[test]
     fn what_is_applied_is_the_contract_word_by_word() {
-        let body = body(WorkloadKind::Deployment, ("ns", "ingest", "u-1"), "node-red", &WANTED);
+        let body =
+            body(WorkloadKind::Deployment, ("ns", "ingest", "u-1"), "node-red", &sources_for("secrets"), &WANTED);
         let expected = json!({
             "apiVersion": "apps/v1",
             "kind": "Deployment",

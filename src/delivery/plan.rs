@@ -160,6 +160,8 @@ pub enum Plan {
         workload: WorkloadMeta,
         /// The container.
         container: String,
+        /// The sources of the volume.
+        sources: serde_json::Value,
         /// What becomes of it.
         then: Verdict,
     },
@@ -183,8 +185,9 @@ pub fn plan(known: &Known, read: Option<&Workload>) -> Plan {
     };
     let found = Found { template: &read.template, owned: read.owned, label: read.meta.flow_app.as_deref() };
     let verdict = match injection::compare(found, &wanted) {
-        Injection::Missing { container } => {
-            return Plan::Inject { workload: read.meta.clone(), container, then: say(true, Reason::Injected, "") };
+        Injection::Missing { container, sources } => {
+            let then = say(true, Reason::Injected, "");
+            return Plan::Inject { workload: read.meta.clone(), container, sources, then };
         }
         Injection::Ours | Injection::Declared => say(true, Reason::Injected, ""),
         Injection::NoContainer { container } => say(false, Reason::ContainerNotFound, &container),
@@ -314,7 +317,9 @@ mod tests {
     fn complete() -> serde_json::Value {
         let known = known();
         let wanted = wanted(&known, known.serving.as_ref().unwrap());
-        injection::body(workload().kind, ("", "", ""), "node-red", &wanted)["spec"]["template"].clone()
+        injection::body(workload().kind, ("", "", ""), "node-red", &injection::sources_for("secrets"), &wanted)["spec"]
+            ["template"]
+            .clone()
     }
 
     #[test]
@@ -322,7 +327,8 @@ mod tests {
         let plan = |read: &Workload| plan(&known(), Some(read));
         let then =
             Verdict { message: "Deployment ingest mounts Secret secrets at /var/run/spacesync".into(), ..injected() };
-        let inject = Plan::Inject { workload: workload(), container: "node-red".into(), then: then.clone() };
+        let sources = injection::sources_for("secrets");
+        let inject = Plan::Inject { workload: workload(), container: "node-red".into(), sources, then: then.clone() };
         assert_eq!(plan(&read_as(bare(), false)), inject);
         assert_eq!(plan(&read_as(bare(), true)), inject, "an injection that was undone");
         let as_it_is = known().serving.map(|serving| as_status(&workload(), &serving));

@@ -2,19 +2,30 @@
 
 use std::sync::Arc;
 
-use kube::core::{Selector, SelectorExt};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 
 use crate::resources::{FlowApp, SpaceSecretSync};
 
 /// Whether a sync's selector takes this app in. A selector that says nothing takes every app of the namespace; one that
 /// cannot be read takes none.
 pub fn selects(sync: &SpaceSecretSync, app: &FlowApp) -> bool {
-    if sync.metadata.namespace != app.metadata.namespace {
-        return false;
-    }
-    let selector = sync.spec.flow_apps.as_ref().and_then(|apps| apps.selector.clone()).unwrap_or_default();
-    let none = std::collections::BTreeMap::new();
-    Selector::try_from(selector).is_ok_and(|selector| selector.matches(app.metadata.labels.as_ref().unwrap_or(&none)))
+    let selector = sync.spec.flow_apps.as_ref().and_then(|apps| apps.selector.as_ref());
+    sync.metadata.namespace == app.metadata.namespace && selector.is_none_or(|selector| matches(selector, app))
+}
+
+/// By Kubernetes' rules, and without copying the selector: in a namespace of thousands each is asked for each.
+fn matches(selector: &LabelSelector, app: &FlowApp) -> bool {
+    let value = |key: &str| app.metadata.labels.as_ref().and_then(|labels| labels.get(key));
+    let among = |values: &Option<Vec<String>>, found: &String| values.iter().flatten().any(|value| value == found);
+    let expressions = selector.match_expressions.as_deref().unwrap_or_default();
+    selector.match_labels.iter().flatten().all(|(key, wanted)| value(key) == Some(wanted))
+        && expressions.iter().all(|expression| match (expression.operator.as_str(), value(&expression.key)) {
+            ("In", found) => found.is_some_and(|found| among(&expression.values, found)),
+            ("NotIn", found) => found.is_none_or(|found| !among(&expression.values, found)),
+            ("Exists", found) => found.is_some(),
+            ("DoesNotExist", found) => found.is_none(),
+            _ => false,
+        })
 }
 
 /// The sync that serves an app: of those that select it the oldest, then the first by name.
@@ -22,28 +33,35 @@ pub fn served_by<'a>(app: &FlowApp, syncs: &'a [Arc<SpaceSecretSync>]) -> Option
     syncs.iter().filter(|sync| selects(sync, app)).min_by_key(|sync| age(&sync.metadata))
 }
 
-/// The apps that a sync selects and an older sync serves, with that sync.
-pub fn taken_from<'a>(
-    sync: &SpaceSecretSync,
-    apps: &'a [Arc<FlowApp>],
-    syncs: &'a [Arc<SpaceSecretSync>],
-) -> Vec<(&'a Arc<FlowApp>, &'a Arc<SpaceSecretSync>)> {
-    let selected = apps.iter().filter(|app| selects(sync, app));
-    let served = selected.filter_map(|app| Some((app, served_by(app, syncs)?)));
-    served.filter(|(_, other)| other.metadata.name != sync.metadata.name).collect()
+/// The apps that a sync selects, and of each whether it serves it.
+pub struct Selected<'a> {
+    apps: Vec<&'a Arc<FlowApp>>,
+    older: Vec<&'a Arc<SpaceSecretSync>>,
 }
 
-/// The apps that a sync serves.
-pub fn served<'a>(
-    sync: &SpaceSecretSync,
-    apps: &'a [Arc<FlowApp>],
-    syncs: &[Arc<SpaceSecretSync>],
-) -> Vec<&'a Arc<FlowApp>> {
-    // Most often there is one sync, and its selector decides alone.
-    let serves = |app: &&Arc<FlowApp>| {
-        selects(sync, app) && served_by(app, syncs).is_none_or(|other| other.metadata.name == sync.metadata.name)
-    };
-    apps.iter().filter(serves).collect()
+impl<'a> Selected<'a> {
+    /// By a sync, of everything of its namespace.
+    pub fn new(sync: &SpaceSecretSync, apps: &'a [Arc<FlowApp>], syncs: &'a [Arc<SpaceSecretSync>]) -> Self {
+        let apps: Vec<_> = apps.iter().filter(|app| selects(sync, app)).collect();
+        let is_older = |other: &&Arc<SpaceSecretSync>| !apps.is_empty() && age(&other.metadata) < age(&sync.metadata);
+        let mut older: Vec<_> = syncs.iter().filter(is_older).collect();
+        older.sort_by_key(|sync| age(&sync.metadata));
+        Self { apps, older }
+    }
+
+    /// Those that it serves.
+    pub fn served(&self) -> impl Iterator<Item = &'a Arc<FlowApp>> {
+        self.apps.iter().copied().filter(|app| self.taker(app).is_none())
+    }
+
+    /// Those that an older sync serves, with that sync.
+    pub fn taken(&self) -> impl Iterator<Item = (&'a Arc<FlowApp>, &'a Arc<SpaceSecretSync>)> {
+        self.apps.iter().copied().filter_map(|app| Some((app, self.taker(app)?)))
+    }
+
+    fn taker(&self, app: &FlowApp) -> Option<&'a Arc<SpaceSecretSync>> {
+        self.older.iter().copied().find(|other| selects(other, app))
+    }
 }
 
 /// The older FlowApp that has this app's workload, if there is one.
@@ -60,7 +78,7 @@ fn age(meta: &kube::core::ObjectMeta) -> (Option<jiff::Timestamp>, Option<&str>)
 
 #[cfg(test)]
 mod tests {
-    use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, LabelSelectorRequirement};
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelectorRequirement;
 
     use super::*;
     use crate::{
@@ -146,15 +164,27 @@ mod tests {
     fn the_younger_sync_is_told_which_apps_it_does_not_serve_and_who_does() {
         let syncs = [selecting("old", 1, labels("tier=front")), selecting("new", 2, LabelSelector::default())];
         let apps = [labelled("front", &[("tier", "front")]), Arc::new(app("bare"))];
-        let names = |taken: Vec<(&Arc<FlowApp>, &Arc<SpaceSecretSync>)>| {
-            let name = |meta: &kube::core::ObjectMeta| meta.name.clone().unwrap();
-            taken.iter().map(|(app, sync)| (name(&app.metadata), name(&sync.metadata))).collect::<Vec<_>>()
+        let name = |meta: &kube::core::ObjectMeta| meta.name.clone().unwrap();
+        let told = |sync: &SpaceSecretSync| {
+            let selected = Selected::new(sync, &apps, &syncs);
+            let taken = selected.taken().map(|(app, other)| (name(&app.metadata), name(&other.metadata)));
+            let served = selected.served().map(|app| name(&app.metadata));
+            (served.collect::<Vec<_>>(), taken.collect::<Vec<_>>())
         };
-        assert_eq!(names(taken_from(&syncs[1], &apps, &syncs)), [("front".into(), "old".into())]);
-        assert_eq!(names(taken_from(&syncs[0], &apps, &syncs)), []);
-        let served: Vec<_> =
-            served(&syncs[1], &apps, &syncs).iter().map(|a| a.metadata.name.clone().unwrap()).collect();
-        assert_eq!(served, ["bare"]);
+        assert_eq!(told(&syncs[0]), (vec!["front".into()], vec![]));
+        assert_eq!(told(&syncs[1]), (vec!["bare".into()], vec![("front".into(), "old".into())]));
+    }
+
+    #[test]
+    fn both_controllers_give_the_same_answer() {
+        let syncs = [("c", 1), ("a", 2), ("b", 1)].map(|(name, second)| Arc::new(sync(name, second)));
+        let apps = [Arc::new(app("x"))];
+        let server = served_by(&apps[0], &syncs).unwrap();
+        for sync in &syncs {
+            let selected = Selected::new(sync, &apps, &syncs);
+            assert_eq!(selected.served().count() == 1, Arc::ptr_eq(sync, server));
+            assert!(selected.taken().all(|(_, other)| Arc::ptr_eq(other, server)));
+        }
     }
 
     #[test]

@@ -126,15 +126,6 @@ pub fn warning<'a>(old: Option<&FlowAppStatus>, new: &'a FlowAppStatus) -> Optio
     (!told).then_some((reason, ready.message.as_str()))
 }
 
-/// Whether the sync that serves the app must count anew: the pods may be as they were, and only our patience ended.
-pub fn concerns_sync(old: Option<&FlowAppStatus>, new: &FlowAppStatus) -> bool {
-    let told = |status: &FlowAppStatus| {
-        let reason = find(&status.conditions, "Loaded").map(|loaded| loaded.reason.clone());
-        (status.sync.clone(), status.summary.clone(), reason)
-    };
-    old.map(told) != Some(told(new))
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
@@ -292,16 +283,5 @@ mod tests {
         assert_eq!(reason(Some(&conflict), &conflict), None);
         assert_eq!(reason(Some(&conflict), &fine), None);
         assert_eq!(reason(None, &unserved), None);
-    }
-
-    #[test]
-    fn a_sync_counts_anew_when_our_patience_with_a_pod_ended() {
-        let of = |attempt| {
-            let pods = shared([told(acked(pod("a", "ingest"), R1), R2, attempt, NOW - 100_000)]);
-            built(&Known { pods, ..known() }, injected())
-        };
-        assert!(concerns_sync(Some(&of(7)), &of(8)));
-        assert!(!concerns_sync(Some(&of(6)), &of(7)));
-        assert!(concerns_sync(None, &of(1)));
     }
 }

@@ -5,7 +5,6 @@ use std::{
     sync::{Arc, Mutex, RwLock},
 };
 
-use kube::ResourceExt;
 use tokio::sync::{Notify, watch};
 
 use super::{
@@ -15,7 +14,7 @@ use super::{
 };
 use crate::{
     cluster::{Cluster, cache::Key, queue::Queue},
-    delivery::{delivery_of, serving},
+    delivery::delivery_of,
     resources::{Reason, Space, SpaceSecretSync, Timestamp, condition::Verdict},
     secret::FingerprintKey,
     space::reach::Reach,
@@ -190,12 +189,6 @@ impl Context {
         let namespace = sync.metadata.namespace.as_deref().unwrap_or_default();
         let (apps, syncs) = (self.caches.flow_apps.in_namespace(namespace), self.caches.syncs.in_namespace(namespace));
         let pods = self.caches.pods.in_namespace(namespace);
-        let mut delivery = delivery_of(sync, revision, &apps, &syncs, &pods);
-        if let Some((app, other)) = serving::taken_from(sync, &apps, &syncs).first() {
-            let args = [("app", app.name_any()), ("other", other.name_any())];
-            let args = args.each_ref().map(|(name, value)| (*name, value.as_str()));
-            delivery.verdict = Verdict::new(false, Reason::FlowAppTaken, &args);
-        }
-        delivery
+        delivery_of(sync, revision, &apps, &syncs, &pods)
     }
 }

@@ -21,7 +21,7 @@ use crate::{
     resources::{
         Space,
         names::{EMBEDDED_PREFIX, JSON_KEYS, VERSION},
-        space::EntryStatus,
+        space::{BindingState, EntryStatus},
     },
     secret::{Entry, FingerprintKey, Format, Refused, Revision, Snapshot, Value, managed::check_format},
 };
@@ -94,13 +94,7 @@ impl Embedded {
         let fingerprint = self.fingerprints.fingerprint(&["space", uid], all).to_string();
         let old = space.status.clone().unwrap_or_default();
         let stated = stated_version(secret);
-        let counted = count(
-            old.entry.as_ref(),
-            &fingerprint,
-            stated,
-            || self.highest_version(space.metadata.name.as_deref().unwrap_or_default()),
-            head,
-        );
+        let counted = count(old.entry.as_ref(), &fingerprint, stated, || self.highest_version(space), head);
         if old.entry.as_ref() != Some(&counted) {
             let mut new = old.clone();
             new.entry = Some(counted.clone());
@@ -113,13 +107,22 @@ impl Embedded {
         Ok(counted)
     }
 
-    /// The highest version that a managed Secret of this space holds.
-    fn highest_version(&self, space: &str) -> Option<u64> {
+    /// The highest version that a managed Secret of this space holds. Only in its own namespaces: the tenants of others
+    /// can label a Secret as they like.
+    fn highest_version(&self, space: &Space) -> Option<u64> {
         let version = |revision: &String| revision.parse::<Revision>().ok().map(|r| r.version);
-        let managed = self.caches.managed.all();
-        let of_space = managed.iter().filter(|secret| secret.space.as_deref() == Some(space));
+        let name = space.metadata.name.as_deref();
+        let namespaces = space.spec.namespaces.iter().filter(|namespace| !is_elsewhere(space, namespace));
+        let managed: Vec<_> = namespaces.flat_map(|namespace| self.caches.managed.in_namespace(namespace)).collect();
+        let of_space = managed.iter().filter(|secret| secret.space.as_deref() == name);
         of_space.filter_map(|secret| secret.revision.as_ref().and_then(version)).max()
     }
+}
+
+/// Whether a namespace is known not to be the space's, though its spec lists it.
+fn is_elsewhere(space: &Space, namespace: &str) -> bool {
+    let entry = space.status.iter().flat_map(|status| &status.namespaces).find(|entry| entry.name == namespace);
+    entry.is_some_and(|entry| entry.state != BindingState::Bound)
 }
 
 /// The Secret of an entry.
@@ -173,8 +176,8 @@ fn count(
     let same = old.filter(|old| old.fingerprint == fingerprint);
     let counted = match (same, old) {
         (Some(same), _) => same.version,
-        (None, Some(old)) => old.version + 1,
-        (None, None) => highest().unwrap_or_default() + 1,
+        (None, Some(old)) => old.version.saturating_add(1),
+        (None, None) => highest().unwrap_or_default().saturating_add(1),
     };
     EntryStatus {
         version: stated.unwrap_or(counted),

@@ -11,8 +11,8 @@ use std::{
 use futures::{StreamExt, stream};
 use jiff::Timestamp;
 use tokio::{
-    sync::Notify,
     task::{AbortHandle, JoinSet},
+    time::Instant,
 };
 
 use super::{gather, schedule};
@@ -64,9 +64,13 @@ async fn tick(ctx: Arc<Context>, manager: String) {
     let mut changed = ctx.stores.changes();
     let doubts = ctx.doubts.of(&manager);
     let mut asked: Option<Timestamp> = None;
+    let mut doubted: Option<Instant> = None;
     let mut failures = 0;
     loop {
         let now = Timestamp::now();
+        if doubted.is_some_and(|at| at <= Instant::now()) {
+            (asked, doubted) = (None, None);
+        }
         let mut wait = LAST_RETRY;
         if let Ok(store) = ctx.stores.get(&manager)
             && !matches!(store, Store::Kubernetes(_))
@@ -80,22 +84,17 @@ async fn tick(ctx: Arc<Context>, manager: String) {
             asked = Some(now);
             wait = if failures > 0 { retry_after(failures) } else { until_next(&ctx, &store, &entries) };
         }
+        let wake = doubted.map_or(Instant::now() + wait, |at| at.min(Instant::now() + wait));
         tokio::select! {
-            () = tokio::time::sleep(wait) => {}
+            () = tokio::time::sleep_until(wake) => {}
             // A store that was made anew, with another credential perhaps, is asked at once.
-            _ = changed.changed() => { asked = None; failures = 0; }
-            // A read met an outage: whoever else reads this store is told now, and it is asked until it is back.
-            () = doubted(&doubts, asked), if failures == 0 => asked = None,
+            _ = changed.changed() => (asked, failures) = (None, 0),
+            // A read met an outage: whoever else reads this store is told soon, and it is asked until it is back.
+            () = doubts.notified(), if failures == 0 && doubted.is_none() => {
+                doubted = Some(Instant::now() + FIRST_RETRY);
+            }
         }
     }
-}
-
-/// Waits for a doubt, and until the last look is old enough that another may say something new.
-async fn doubted(doubts: &Notify, asked: Option<Timestamp>) {
-    doubts.notified().await;
-    let since = asked
-        .map_or(FIRST_RETRY, |asked| Duration::try_from(Timestamp::now().duration_since(asked)).unwrap_or_default());
-    tokio::time::sleep(FIRST_RETRY.saturating_sub(since)).await;
 }
 
 fn retry_after(failures: u32) -> Duration {

@@ -1,7 +1,10 @@
 //! What becomes of a flow app's workload.
 
 use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
-use kube::ResourceExt;
+use kube::{
+    ResourceExt,
+    api::{Patch, PatchParams},
+};
 use serde_json::{Value as Json, json};
 use spacesync::resources::{FlowApp, SpaceSecretSync};
 
@@ -95,6 +98,25 @@ async fn what_the_users_own_manifest_declares_is_adopted_and_nothing_is_written(
     assert_eq!(pod_template(&after), pod_template(&before));
     assert!(!managers(&after).contains(&"spacesync-inject".to_owned()), "{:?}", managers(&after));
     assert!(!tenant.requests().contains(&"patch deployments/ingest".to_owned()), "{:?}", tenant.requests());
+}
+
+#[tokio::test]
+async fn what_a_declaration_lacks_is_added_and_only_that_is_taken_back() {
+    let tenant = World::shared().tenant(&[("A", "1")]).await;
+    let mut half = template();
+    let mut theirs = volume();
+    theirs["projected"]["sources"].as_array_mut().unwrap().reverse();
+    half["spec"]["volumes"].as_array_mut().unwrap().push(theirs);
+    let before = tenant.workload::<Deployment>("ingest", half).await;
+    tenant.sync(json!({})).await;
+    tenant.ingest(json!({})).await;
+    let injected = tenant.until_mounted(MOUNTED).await;
+    let volumes = |deployment: &Deployment| pod_template(deployment)["spec"]["volumes"].clone();
+    assert_eq!(volumes(&injected), volumes(&before));
+    tenant.until_app("ingest", "Ready", "True/Ready").await;
+    tenant.delete::<FlowApp>("ingest").await;
+    let after = tenant.until_mounted(&[]).await;
+    assert_eq!(pod_template(&after), pod_template(&before));
 }
 
 #[tokio::test]
@@ -295,6 +317,24 @@ async fn below_5_3_0_the_volume_is_injected_and_the_status_says_who_shows_the_se
         let app = until(tenant.api::<FlowApp>(), "ingest", version, seen).await;
         assert_eq!(app_condition(&app, "Supported"), "True/PluginServes");
     }
+}
+
+#[tokio::test]
+async fn another_workload_of_the_same_name_is_not_reached_by_an_injection_for_the_old_one() {
+    let tenant = World::shared().tenant(&[]).await;
+    let api = tenant.api::<Deployment>();
+    let apply = async |name: &str, uid: &str| {
+        let body = json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": name, "uid": uid}});
+        let refused = api.patch(name, &PatchParams::apply("test-inject"), &Patch::Apply(body)).await;
+        let Err(kube::Error::Api(status)) = refused else { panic!("{refused:?}") };
+        (status.code, status.message.clone())
+    };
+    tenant.workload::<Deployment>("ingest", template()).await;
+    // The words by which the operator knows it.
+    let (code, message) = apply("ingest", "another").await;
+    assert!(code == 409 || (code == 422 && message.contains("metadata.uid: ")), "{code} {message}");
+    let (code, message) = apply("absent", "another").await;
+    assert!(code == 409 && !message.starts_with("Apply failed"), "{code} {message}");
 }
 
 #[tokio::test]

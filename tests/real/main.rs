@@ -4,15 +4,19 @@
 //! that break something for everybody start a world of their own.
 
 mod asking;
+mod canary;
 mod content;
 mod flow_apps;
 mod managers;
 mod running;
+mod scan;
 mod signals;
 mod spaces;
 mod target;
 mod tenant;
+mod tenants;
 mod unchanged;
+mod uninstall;
 mod vault;
 mod workload;
 mod world;

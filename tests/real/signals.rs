@@ -7,7 +7,10 @@ use k8s_openapi::api::{
     apps::v1::Deployment,
     core::v1::{Pod, Secret},
 };
-use kube::runtime::{WatchStreamExt, watcher};
+use kube::{
+    api::{Patch, PatchParams},
+    runtime::{WatchStreamExt, watcher},
+};
 use serde_json::json;
 use spacesync::resources::{FlowApp, FlowAppStatus};
 
@@ -23,7 +26,7 @@ async fn revision(tenant: &Tenant<'_>, value: &str) -> String {
 }
 
 /// Two running pods that have acknowledged `A=1`.
-async fn two_acked<'w>(world: &'w World) -> (Tenant<'w>, String) {
+async fn two_acked(world: &World) -> (Tenant<'_>, String) {
     let tenant = world.tenant(&[("A", "1")]).await;
     tenant.with_ingest().await;
     let first = revision(&tenant, "1").await;
@@ -216,6 +219,19 @@ async fn another_version_of_the_flow_app_is_told_without_a_signal() {
     let told = |pod: &Pod| annotation(pod, "flow-app-version").as_deref() == Some("5.4.0");
     let pod = until(tenant.api::<Pod>(), "a", "told the version", told).await;
     assert_eq!(signal(&pod), before);
+}
+
+#[tokio::test]
+async fn another_pod_of_the_same_name_is_not_reached_by_a_signal_for_the_old_one() {
+    let tenant = World::shared().tenant(&[]).await;
+    tenant.running("a", "none").await;
+    let patch = json!({"metadata": {"uid": "another", "annotations": {"spacesync.dev/signal": "1/1"}}});
+    let pods = tenant.api::<Pod>();
+    let refused = pods.patch_subresource("status", "a", &PatchParams::default(), &Patch::Strategic(patch)).await;
+    let Err(kube::Error::Api(status)) = refused else { panic!("{refused:?}") };
+    // The words by which the operator knows it.
+    assert!(status.code == 422 && status.message.contains("metadata.uid: "), "{status:?}");
+    assert_eq!(signal(&pods.get("a").await.unwrap()), None);
 }
 
 #[tokio::test]

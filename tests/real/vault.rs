@@ -105,8 +105,12 @@ async fn sync_now_brings_what_openbao_has_now() {
     let vault = InVault::plain(json!({"A": "1"})).await;
     vault.synced(&[("A", "1")]).await;
     vault.put(json!({"A": "2"}));
+    let before = vault.store.requests().unwrap().len();
     vault.ask(1).await;
     vault.tenant.until_secret(&[("A", "2")]).await;
+    let since = vault.store.requests().unwrap().split_off(before);
+    let read = since.iter().filter(|(_, path)| path.contains("/data/")).count();
+    assert_eq!(read, 1, "{since:?}");
     let reads = |vault: &InVault| vault.store.requests().unwrap().iter().filter(|(_, p)| p.contains("/data/")).count();
     let before = reads(&vault);
     vault.ask(2).await;
@@ -158,7 +162,7 @@ async fn a_store_that_hangs_keeps_the_last_good_and_heals() {
 
 #[tokio::test]
 async fn a_soft_deleted_entry_keeps_the_last_good_and_comes_back() {
-    let mut vault = InVault::plain(json!({"A": "1"})).await;
+    let vault = InVault::plain(json!({"A": "1"})).await;
     vault.synced(&[("A", "1")]).await;
     let path = vault.path();
     vault.store.delete(&path).unwrap();
@@ -176,7 +180,6 @@ async fn a_soft_deleted_entry_keeps_the_last_good_and_comes_back() {
     vault.put(json!({"A": "2"}));
     vault.ask(4).await;
     vault.tenant.until_secret(&[("A", "2")]).await;
-    drop(vault.store.requests());
     vault.tenant.until_condition("Ready", "True/Synced").await;
 }
 

@@ -12,9 +12,12 @@ use std::{
 };
 
 use devcluster::{AuditLevel, ControlPlane};
+use http::{HeaderValue, Request};
 use hyper_util::{client::legacy::connect::HttpConnector, rt::TokioExecutor};
+use k8s_openapi::api::coordination::v1::Lease;
 use kube::{
-    Client, Config,
+    Api, Client, Config,
+    api::{DeleteParams, ListParams},
     client::{Body, ConfigExt},
     config::{KubeConfigOptions, Kubeconfig},
 };
@@ -38,6 +41,11 @@ impl Operator {
     /// Everything it has logged so far.
     pub fn log(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    /// The file that it logs to.
+    pub fn log_file(&self) -> &Path {
+        &self.log
     }
 
     /// `GET` of its health and metrics port: status and body.
@@ -109,18 +117,14 @@ impl World {
     /// A world of its own, without an operator.
     pub fn start(audit: AuditLevel) -> Self {
         let plane = ControlPlane::builder().audit(audit).start().expect("a control plane");
-        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-        for part in ["crds", "deploy/namespace.yaml", "deploy/rbac.yaml", "deploy/policy.yaml"] {
-            let path = root.join(part);
-            let flag = if path.is_dir() { "-k" } else { "-f" };
-            let path = path.to_string_lossy().into_owned();
-            plane.kubectl(&["apply", "--server-side", flag, &path]).expect("the operator's own files apply");
-        }
-        plane
-            .kubectl(&["wait", "--for=condition=Established", "crd", "--all", "--timeout=20s"])
-            .expect("the definitions are served");
+        install(&plane, &["crds", "deploy/namespace.yaml", "deploy/rbac.yaml", "deploy/policy.yaml"]);
         let kubeconfig = plane.kubeconfig_for_service_account(SYSTEM, "spacesync").expect("a token of the operator");
         Self { plane, kubeconfig, operators: AtomicU32::new(0) }
+    }
+
+    /// Installs the definitions again, where somebody deleted them.
+    pub fn install_definitions(&self) {
+        install(&self.plane, &["crds"]);
     }
 
     /// Starts an operator with these environment variables, and waits until it is ready.
@@ -143,7 +147,7 @@ impl World {
     pub fn operator_unready(&self, environment: &[(&str, &str)]) -> Operator {
         let number = self.operators.fetch_add(1, Ordering::Relaxed);
         let log = self.plane.dir().join(format!("operator-{number}.log"));
-        let file = std::fs::File::create(&log).expect("a log file");
+        let file = std::fs::File::options().create(true).append(true).open(&log).expect("a log file");
         let health = format!("127.0.0.1:{}", free_port());
         let mut command = Command::new(env!("CARGO_BIN_EXE_spacesync"));
         command
@@ -166,8 +170,14 @@ impl World {
 
     /// A client of the cluster's admin. One for each test, since it lives on that test's runtime.
     pub async fn client(&self) -> Client {
+        self.client_as(None).await
+    }
+
+    /// A client of somebody whom the admin impersonates, as `kubectl --as` does.
+    pub async fn client_as(&self, user: Option<&str>) -> Client {
         let kubeconfig = Kubeconfig::read_from(self.plane.kubeconfig()).expect("a kubeconfig");
         let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.expect("a config");
+        let user = user.map(|user| HeaderValue::from_str(user).expect("a user's name"));
         let mut tcp = HttpConnector::new();
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
@@ -175,9 +185,21 @@ impl World {
         let service = tower::ServiceBuilder::new()
             .layer(config.base_uri_layer())
             .option_layer(config.auth_layer().expect("a token"))
+            .map_request(move |mut request: Request<Body>| {
+                if let Some(user) = &user {
+                    request.headers_mut().insert("impersonate-user", user.clone());
+                }
+                request
+            })
             .map_err(tower::BoxError::from)
             .service(hyper_util::client::legacy::Client::builder(TokioExecutor::new()).build::<_, Body>(tls));
         Client::new(service, config.default_namespace)
+    }
+
+    /// Lets the next operator lead at once, as if the lease of one that was killed had run out.
+    pub async fn forget_lease(&self) {
+        let leases = Api::<Lease>::namespaced(self.client().await, SYSTEM);
+        leases.delete_collection(&DeleteParams::default(), &ListParams::default()).await.expect("no lease");
     }
 
     /// Requests of the operator so far, watches, leases and Events aside: verb and path.
@@ -193,6 +215,19 @@ impl World {
         let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
         of_operator.map(|entry| (text(&entry["verb"]), text(&entry["requestURI"]))).collect()
     }
+}
+
+/// Applies files of the repository, and waits until the definitions are served.
+fn install(plane: &ControlPlane, parts: &[&str]) {
+    for part in parts {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(part);
+        let flag = if path.is_dir() { "-k" } else { "-f" };
+        let path = path.to_string_lossy().into_owned();
+        plane.kubectl(&["apply", "--server-side", flag, &path]).expect("the operator's own files apply");
+    }
+    plane
+        .kubectl(&["wait", "--for=condition=Established", "crd", "--all", "--timeout=20s"])
+        .expect("the definitions are served");
 }
 
 /// A port that was free a moment ago.
