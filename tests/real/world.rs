@@ -68,11 +68,6 @@ impl Operator {
         assert!(done.expect("kill runs").success());
     }
 
-    /// Its process.
-    pub fn pid(&self) -> u32 {
-        self.process.id()
-    }
-
     /// Waits for its end.
     pub fn wait(&mut self) -> std::process::ExitStatus {
         self.process.wait().expect("a child")
