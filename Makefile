@@ -16,9 +16,12 @@ hint-python3 = It fetches OpenBao and makes container images, once. On Debian: a
 help: ## Lists these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
+# DEMO=--node-red for pods that run Node-RED; DEMO=--help tells the rest.
 demo: ## Brings up a cluster, a vault and flow apps on this machine, and shows a secret arrive, live
-	$(call need,cargo go node npm python3)
-	$(CARGO) run --release --example demo
+	$(call need,cargo python3)
+	@# Without optimisation, as the tests: built in half the time, and what takes time in the demo is the kubelet.
+	$(CARGO) build --bin spacesync --example demo
+	@"$${CARGO_TARGET_DIR:-target}/debug/examples/demo" $(DEMO)
 
 down: ## Ends what `make demo` left running, with every trace of it
 	$(call need,cargo)
@@ -26,7 +29,8 @@ down: ## Ends what `make demo` left running, with every trace of it
 
 test: tools ## Runs all tests, against a real API server, vault and node
 	@[ "$$(id -u)" = 0 ] || echo 'note: not root: tests that need a node, on which pods run, are left out'
-	$(CARGO) test --workspace
+	@# They wait more than they compute: more at once than there are cores.
+	RUST_TEST_THREADS=$${RUST_TEST_THREADS:-8} $(CARGO) test --workspace
 
 lint: ## Checks format, lints, generated files, scripts, and licences where cargo-deny is installed
 	$(call need,cargo)
@@ -40,8 +44,9 @@ lint: ## Checks format, lints, generated files, scripts, and licences where carg
 	@if $(CARGO) deny --version >/dev/null 2>&1; then $(CARGO) deny check bans licenses sources; \
 	 else echo 'note: cargo-deny is not installed: licences and advisories are not checked (cargo install --locked cargo-deny)'; fi
 
-bench: tools ## Measures each budget beside its floor
-	$(CARGO) bench --workspace
+# BENCH=--help tells what can be left out.
+bench: tools ## Measures each budget beside its floor, in about a quarter of an hour, and writes docs/benchmarks.md
+	$(CARGO) bench --bench budgets -- $(BENCH)
 
 generate: ## Makes crds/ and docs/reference/ anew from the code
 	$(call need,cargo)

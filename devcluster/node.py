@@ -62,9 +62,11 @@ def network(box):
     # Asked of `ip`, because /sys shows the devices of the host.
     there = ["ip", "link", "show", peer]
     wait("the host's end of the network", lambda: subprocess.run(there, capture_output=True).returncode == 0)
-    for words in ("link set lo up", "link add br0 type bridge", "link set br0 type bridge forward_delay 0",
-                  f"link set {peer} master br0", f"addr add {box['address']}/24 dev br0", f"link set {peer} up",
-                  "link set br0 up", f"route add {box['services']} dev br0"):
+    # An address of its own: else it has the lowest of its ports', which moves when a pod joins, and until the host asks
+    # again where the node is (half a minute) it reaches nothing there.
+    for words in ("link set lo up", "link add br0 address 02:53:50:41:43:45 type bridge",
+                  "link set br0 type bridge forward_delay 0", f"link set {peer} master br0",
+                  f"addr add {box['address']}/24 dev br0", f"link set {peer} up", "link set br0 up", f"route add {box['services']} dev br0"):
         run("ip", *words.split())
     write("/proc/sys/net/ipv4/ip_forward", "1")  # of this network namespace only
 

@@ -1,0 +1,152 @@
+//! What Spacesync costs and how fast it is, each figure beside what cannot be gone below, measured in the same run.
+//!
+//! Everything is real: the operator's release build as a process under its own role, kube-apiserver, etcd, OpenBao, and
+//! a node for what reaches pods. Writes docs/benchmarks.md.
+
+mod crowd;
+mod floor;
+mod one_by_one;
+mod report;
+#[path = "../../tests/stage/mod.rs"]
+mod stage;
+mod watchers;
+
+use std::{os::unix::fs::MetadataExt, path::Path, time::Duration};
+
+use anyhow::Result;
+use clap::Parser;
+use devcluster::NodeBox;
+
+use crowd::{Crowd, Store};
+use report::{Report, ms, progress};
+use stage::{
+    Operator,
+    live::{Live, p50_and_max},
+};
+
+const DELIVERY_ROUNDS: usize = 40;
+
+/// Measures each budget beside its floor, in about a quarter of an hour, and writes docs/benchmarks.md.
+#[derive(Parser)]
+struct Args {
+    /// How many syncs a world has, for each world.
+    #[arg(long, value_delimiter = ',', default_value = "500,2000")]
+    sizes: Vec<usize>,
+    /// Only what concerns pods.
+    #[arg(long, conflicts_with = "no_delivery")]
+    only_delivery: bool,
+    /// Nothing that concerns pods.
+    #[arg(long)]
+    no_delivery: bool,
+    /// What cargo calls every bench with.
+    #[arg(long, hide = true)]
+    bench: bool,
+}
+
+fn main() -> Result<()> {
+    let args = Args::parse();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let mut report = Report::begin();
+    if !args.no_delivery {
+        runtime.block_on(delivery(&mut report))?;
+    }
+    if !args.only_delivery {
+        for &size in &args.sizes {
+            let last = args.sizes.last() == Some(&size);
+            runtime.block_on(worlds(&mut report, size, last))?;
+        }
+    }
+    report.write()
+}
+
+fn binary() -> &'static Path {
+    Path::new(env!("CARGO_BIN_EXE_spacesync"))
+}
+
+/// From the write to the embedded store to the file in the last of three pods.
+async fn delivery(report: &mut Report) -> Result<()> {
+    if std::fs::metadata("/proc/self")?.uid() != 0 {
+        report.note("Not root, so no node: what reaches pods was not measured.");
+        return Ok(());
+    }
+    progress("a node, and three pods with the operator and three without");
+    let node = tokio::task::spawn_blocking(NodeBox::start).await??;
+    stage::install(&node)?;
+    let mut operator = Operator::start(&node, binary(), node.host_address(), "info")?;
+    let live = Live::raise(&node, stage::client(&node).await?).await?;
+    progress(&format!("{DELIVERY_ROUNDS} rounds"));
+    let rounds = live.rounds(DELIVERY_ROUNDS).await?;
+    live.is_unharmed().await?;
+    operator.stop()?;
+    let ((p50, max), (floor_p50, floor_max)) = (p50_and_max(&rounds.ours), p50_and_max(&rounds.floor));
+    let what = "embedded store changed → file in all of 3 busybox pods";
+    report.ratio(&format!("{what}, p50"), floor_p50, p50, 1.2);
+    report.ratio(&format!("{what}, max of {DELIVERY_ROUNDS} (budget for p99)"), floor_max, max, 1.5);
+    Ok(())
+}
+
+async fn worlds(report: &mut Report, size: usize, last: bool) -> Result<()> {
+    for store in [Store::Embedded, Store::OpenBao] {
+        progress(&format!("{size} spaces, namespaces and syncs in {}", store.name()));
+        let mut crowd = Crowd::raise(store, size).await?;
+        let first = crowd.first_sync(binary()).await?;
+        progress("the same Secrets and statuses by a bare client");
+        let floor = floor::same_writes(&crowd).await?;
+        let what = format!("first sync of {size}, {}, from the operator's start", store.name());
+        report.ratio(&what, floor, first.took, 1.3);
+        // Secret and status of the sync, ConfigMap and status of its space; and few more.
+        let (writes, budget) = (first.writes, 4 * size + size / 20);
+        let what = format!("{what}: writes, Events aside");
+        report.row(&what, "", &writes.to_string(), &format!("≤ {budget}"), writes <= budget);
+        if !last {
+            continue;
+        }
+        settled(report, &mut crowd).await?;
+        one_by_one::measure(report, &mut crowd).await?;
+        restart(report, &mut crowd).await?;
+    }
+    Ok(())
+}
+
+/// A minute in which nothing changes.
+async fn settled(report: &mut Report, crowd: &mut Crowd) -> Result<()> {
+    progress("until nothing more is to do");
+    crowd.rest(Duration::from_secs(8)).await?;
+    progress("a minute in which nothing changes");
+    let minute = crowd.observe(Duration::from_mins(1)).await?;
+    let what = format!("no-change minute, {} syncs, {}", crowd.size, crowd.store.name());
+    let asked = minute.api.len();
+    report.row(&format!("{what}: API requests"), "0", &asked.to_string(), "0", asked == 0);
+    if crowd.store == Store::OpenBao {
+        let (asked, read) = (minute.store, minute.values);
+        report.row(&format!("{what}: requests to the store"), "1", &asked.to_string(), "1", asked <= 1);
+        report.row(&format!("{what}: values read"), "0", &read.to_string(), "0", read == 0);
+    }
+    let cpu = minute.cpu;
+    report.row(&format!("{what}: CPU"), "", &format!("{} ms", ms(cpu)), "≤ 200 ms", cpu <= Duration::from_millis(200));
+    report.row(&format!("{what}: RSS"), "", &format!("{:.1} MB", minute.rss), "≤ 25 MB", minute.rss <= 25.0);
+    for (verb, uri) in minute.api.iter().take(5) {
+        report.note(&format!("asked in the no-change minute of {}: {verb} {uri}", crowd.store.name()));
+    }
+    Ok(())
+}
+
+async fn restart(report: &mut Report, crowd: &mut Crowd) -> Result<()> {
+    progress("a restart with nothing changed");
+    crowd.rest(Duration::from_secs(5)).await?;
+    let seen = crowd.restart(binary()).await?;
+    let what = format!("restart with nothing changed, {} syncs, {}", crowd.size, crowd.store.name());
+    let asked = seen.api.len();
+    report.row(&format!("{what}: requests, watches and lists included"), "", &asked.to_string(), "≤ 30", asked <= 30);
+    let writes: Vec<_> = seen.api.iter().filter(|(verb, _)| !crowd::is_read(verb)).collect();
+    report.row(&format!("{what}: writes"), "0", &writes.len().to_string(), "0", writes.is_empty());
+    for (verb, uri) in writes.iter().take(3) {
+        report.note(&format!("written after the restart ({}): {verb} {uri}", crowd.store.name()));
+    }
+    if crowd.store == Store::OpenBao {
+        report.row(&format!("{what}: values read"), "0", &seen.values.to_string(), "0", seen.values == 0);
+    }
+    let times = format!("{} ms", ms(seen.ready));
+    report.row(&format!("{what}: until /readyz"), "", &times, "", true);
+    Ok(())
+}

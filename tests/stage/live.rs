@@ -1,0 +1,278 @@
+//! How long a changed secret takes to the files of three running pods: by the operator, and by a client that does only
+//! what cannot be left out, on pods that the operator does not know.
+
+use std::{
+    collections::BTreeMap,
+    path::PathBuf,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, bail, ensure};
+use devcluster::Node;
+use futures::future::try_join_all;
+use k8s_openapi::{
+    api::{
+        apps::v1::Deployment,
+        core::v1::{Pod, Secret},
+    },
+    apimachinery::pkg::apis::meta::v1::Time,
+};
+use kube::{
+    Api, Client,
+    api::{ListParams, Patch, PatchParams},
+};
+use serde_json::{Value as Json, json};
+use spacesync::resources::{FlowApp, names};
+
+use super::{SYSTEM, files, objects::apply};
+
+const FLOOR: &str = "floor";
+const OURS: &str = "flows";
+const KEY: &str = "TOKEN";
+const UP_LIMIT: Duration = Duration::from_mins(1);
+/// Generous: a round that is late is to be told by its time, and not to end the run.
+const ROUND_LIMIT: Duration = Duration::from_secs(5);
+/// The kubelet refreshes a pod at once only once a second. Two of these lie between the rounds of a set of pods.
+const PAUSE: Duration = Duration::from_millis(700);
+/// The kubelet's loops turn ten times a second.
+const TURN: f64 = 0.1;
+
+/// Two flow apps of three pods each, one with the operator and one without.
+pub struct Live {
+    client: Client,
+    node: Node,
+    floor: Vec<PodRef>,
+    ours: Vec<PodRef>,
+}
+
+/// A pod, and what would be another after a restart.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PodRef {
+    name: String,
+    uid: String,
+    restarts: i32,
+}
+
+/// How long each round took until the last of the three files stood.
+#[derive(Default)]
+pub struct Rounds {
+    /// By the operator: from the write to the embedded store on.
+    pub ours: Vec<Duration>,
+    /// By the bare client: from the write to the Secret on.
+    pub floor: Vec<Duration>,
+}
+
+impl Live {
+    /// Brings both flow apps up.
+    pub async fn raise(node: &Node, client: Client) -> Result<Self> {
+        apply(&client, &floor_objects()).await?;
+        apply(&client, &our_objects()).await?;
+        injected(&client).await?;
+        let floor = running(&client, FLOOR).await?;
+        let ours = running(&client, OURS).await?;
+        let live = Self { client, node: node.clone(), floor, ours };
+        let began = Instant::now();
+        files::stand(&live.files(&live.floor), "0", began, UP_LIMIT).context("the floor's pods")?;
+        files::stand(&live.files(&live.ours), "0", began, UP_LIMIT).context("the operator's pods")?;
+        Ok(live)
+    }
+
+    /// Changes the value of both, one after the other, so that both meet the same machine.
+    pub async fn rounds(&self, count: usize) -> Result<Rounds> {
+        let mut rounds = Rounds::default();
+        // The first makes the connections.
+        for round in 0..=count {
+            let (value, first) = (format!("value-{round}"), round == 0);
+            tokio::time::sleep(pause(2 * round)).await;
+            let floor = self.round(&self.floor, &value, self.by_hand(&value)).await?;
+            tokio::time::sleep(pause(2 * round + 1)).await;
+            let ours = self.round(&self.ours, &value, self.by_operator(&value)).await?;
+            self.acknowledge().await?;
+            if !first {
+                rounds.floor.push(floor);
+                rounds.ours.push(ours);
+            }
+        }
+        Ok(rounds)
+    }
+
+    /// The same pods as at first, never restarted.
+    pub async fn is_unharmed(&self) -> Result<()> {
+        let now = pods(&self.client, OURS).await?;
+        ensure!(now == self.ours, "pods were restarted: at first {:?}, now {now:?}", self.ours);
+        Ok(())
+    }
+
+    async fn round(&self, pods: &[PodRef], value: &str, change: impl Future<Output = Result<()>>) -> Result<Duration> {
+        let (files, wanted, since) = (self.files(pods), value.to_owned(), Instant::now());
+        let watching = tokio::task::spawn_blocking(move || files::stand(&files, &wanted, since, ROUND_LIMIT));
+        change.await?;
+        let each = watching.await??;
+        Ok(each.into_iter().max().unwrap_or_default())
+    }
+
+    /// All that cannot be left out: the Secret, then a word to each pod, all at once.
+    async fn by_hand(&self, value: &str) -> Result<()> {
+        self.put(FLOOR, "secrets", value).await?;
+        let pods: Api<Pod> = Api::namespaced(self.client.clone(), FLOOR);
+        let tell = |pod: &PodRef| {
+            let body = json!({"metadata": {"uid": pod.uid, "annotations": {names::REVISION: value}}});
+            let (pods, name) = (pods.clone(), pod.name.clone());
+            async move { pods.patch_status(&name, &PatchParams::default(), &Patch::Strategic(body)).await }
+        };
+        try_join_all(self.floor.iter().map(tell)).await?;
+        Ok(())
+    }
+
+    async fn by_operator(&self, value: &str) -> Result<()> {
+        self.put(SYSTEM, &format!("space-{OURS}"), value).await
+    }
+
+    async fn put(&self, namespace: &str, name: &str, value: &str) -> Result<()> {
+        let secrets: Api<Secret> = Api::namespaced(self.client.clone(), namespace);
+        let body = json!({"stringData": {KEY: value}});
+        secrets.patch(name, &PatchParams::default(), &Patch::Merge(&body)).await?;
+        Ok(())
+    }
+
+    /// In place of the runtimes: without their word the operator signals again after a while, and that would take the
+    /// kubelet's one fast refresh a second from the next round.
+    async fn acknowledge(&self) -> Result<()> {
+        let pods: Api<Pod> = Api::namespaced(self.client.clone(), OURS);
+        let acks = self.ours.iter().map(|pod| {
+            let pods = pods.clone();
+            async move {
+                let now = pods.get(&pod.name).await?;
+                let told = now.metadata.annotations.and_then(|mut all| all.remove(names::REVISION)).unwrap_or_default();
+                let condition = json!({"type": names::LOADED, "status": "True", "reason": "Loaded", "message": told,
+                                       "lastTransitionTime": Time(k8s_openapi::jiff::Timestamp::now())});
+                let body = json!({"metadata": {"uid": pod.uid}, "status": {"conditions": [condition]}});
+                pods.patch_status(&pod.name, &PatchParams::default(), &Patch::Strategic(body)).await
+            }
+        });
+        try_join_all(acks).await?;
+        Ok(())
+    }
+
+    fn files(&self, pods: &[PodRef]) -> Vec<PathBuf> {
+        pods.iter().map(|pod| self.node.pod_volume_dir(&pod.uid, names::VOLUME).join(KEY)).collect()
+    }
+}
+
+/// Spread evenly over the turns of the kubelet's loops: else a round that begins when the one before has just ended would
+/// always meet them at the same place.
+fn pause(number: usize) -> Duration {
+    const GOLDEN: f64 = 0.618_033_988;
+    let number = u32::try_from(number).map_or(0.0, f64::from);
+    PAUSE + Duration::from_secs_f64((number * GOLDEN).fract() * TURN)
+}
+
+/// The middle one, and the last.
+pub fn p50_and_max(times: &[Duration]) -> (Duration, Duration) {
+    let mut times = times.to_vec();
+    times.sort();
+    let at = |index: usize| times.get(index).copied().unwrap_or_default();
+    (at(times.len() / 2), at(times.len().saturating_sub(1)))
+}
+
+async fn injected(client: &Client) -> Result<()> {
+    let apps: Api<FlowApp> = Api::namespaced(client.clone(), OURS);
+    let began = Instant::now();
+    loop {
+        let status = apps.get("app").await?.status.unwrap_or_default();
+        if status.conditions.iter().any(|c| c.type_ == "Injected" && c.status == "True") {
+            return Ok(());
+        }
+        ensure!(began.elapsed() < UP_LIMIT, "nothing was injected: {:?}", status.conditions);
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// Waits until the Deployment has rolled out.
+async fn running(client: &Client, namespace: &str) -> Result<Vec<PodRef>> {
+    let deployments: Api<Deployment> = Api::namespaced(client.clone(), namespace);
+    let began = Instant::now();
+    loop {
+        let deployment = deployments.get("app").await?;
+        let status = deployment.status.unwrap_or_default();
+        let counts = [status.replicas, status.updated_replicas, status.ready_replicas];
+        let complete = status.observed_generation == deployment.metadata.generation && counts == [Some(3); 3];
+        let pods = pods(client, namespace).await?;
+        if complete && pods.len() == 3 {
+            return Ok(pods);
+        }
+        if began.elapsed() > UP_LIMIT {
+            bail!("three pods do not run in {namespace}: {counts:?}, {pods:?}");
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+async fn pods(client: &Client, namespace: &str) -> Result<Vec<PodRef>> {
+    let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
+    let pods = pods.list(&ListParams::default().labels("app=app")).await?;
+    let restarts = |pod: &Pod| {
+        let containers = pod.status.as_ref().and_then(|s| s.container_statuses.as_ref());
+        containers.into_iter().flatten().map(|c| c.restart_count).sum()
+    };
+    let pod_ref = |pod: Pod| PodRef {
+        restarts: restarts(&pod),
+        name: pod.metadata.name.unwrap_or_default(),
+        uid: pod.metadata.uid.unwrap_or_default(),
+    };
+    Ok(pods.into_iter().map(pod_ref).collect())
+}
+
+fn floor_objects() -> Vec<Json> {
+    let mut deployment = deployment(FLOOR);
+    let pod = &mut deployment["spec"]["template"]["spec"];
+    // What the operator injects: the kubelet has the same work with each.
+    pod["volumes"] = json!([{"name": names::VOLUME, "projected": {"sources": [
+        {"secret": {"name": "secrets", "optional": true}},
+        {"configMap": {"name": names::API_CONFIG_MAP, "optional": true}},
+        {"serviceAccountToken": {"path": ".spacesync/token", "audience": names::AUDIENCE, "expirationSeconds": 3600}},
+        {"downwardAPI": {"items": [{"path": ".spacesync/revision",
+            "fieldRef": {"fieldPath": format!("metadata.annotations['{}']", names::REVISION)}}]}},
+    ]}}]);
+    pod["containers"][0]["volumeMounts"] = json!([{"name": names::VOLUME, "mountPath": names::DEFAULT_MOUNT_PATH}]);
+    let secret = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "secrets", "namespace": FLOOR},
+                        "stringData": {KEY: "0"}});
+    vec![namespace(FLOOR), secret, deployment]
+}
+
+fn our_objects() -> Vec<Json> {
+    let spacesync = |kind: &str, namespace: Option<&str>, name: &str, spec: Json| {
+        let mut object =
+            json!({"apiVersion": "spacesync.dev/v1alpha1", "kind": kind, "metadata": {"name": name}, "spec": spec});
+        if let Some(namespace) = namespace {
+            object["metadata"]["namespace"] = namespace.into();
+        }
+        object
+    };
+    let entry = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": format!("space-{OURS}"), "namespace": SYSTEM},
+                       "stringData": {KEY: "0"}});
+    let space = json!({"namespaces": [OURS], "secretManagerRef": {"name": "embedded"}});
+    let app = json!({"version": "5.3.0", "workloadRef": {"kind": "Deployment", "name": "app"}});
+    vec![
+        namespace(OURS),
+        entry,
+        spacesync("SecretManager", None, "embedded", json!({"kubernetes": {}})),
+        spacesync("Space", None, OURS, space),
+        spacesync("SpaceSecretSync", Some(OURS), "secrets", json!({})),
+        spacesync("FlowApp", Some(OURS), "app", app),
+        deployment(OURS),
+    ]
+}
+
+fn namespace(name: &str) -> Json {
+    json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
+}
+
+fn deployment(namespace: &str) -> Json {
+    let labels = BTreeMap::from([("app", "app")]);
+    let command = ["sh", "-c", "trap 'exit 0' TERM; while :; do sleep 1; done"];
+    json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "app", "namespace": namespace},
+        "spec": {"replicas": 3, "selector": {"matchLabels": labels}, "template": {"metadata": {"labels": labels}, "spec": {
+            "terminationGracePeriodSeconds": 0,
+            "containers": [{"name": "app", "image": "localhost/busybox:1", "command": command}]}}}})
+}

@@ -1,0 +1,140 @@
+//! A cluster with the real operator on it, as a process under its own role: for the demo, the test on a node and the
+//! bench.
+#![allow(dead_code, reason = "each of the three uses a part of it")]
+
+pub mod files;
+pub mod live;
+pub mod objects;
+
+use std::{
+    fs::File,
+    io::{Read, Write},
+    net::{IpAddr, SocketAddr, TcpListener, TcpStream},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, bail};
+use devcluster::Cluster;
+use kube::{
+    Client, Config,
+    config::{KubeConfigOptions, Kubeconfig},
+};
+
+/// The operator's own namespace.
+pub const SYSTEM: &str = "spacesync-system";
+
+const READY_LIMIT: Duration = Duration::from_secs(30);
+
+/// The repository.
+pub fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Applies what the operator needs: definitions, namespace, role and policies. Not its Deployment: it runs on the host.
+pub fn install(cluster: &Cluster) -> Result<()> {
+    cluster.kubectl(&["apply", "--server-side", "-k", &root().join("crds").to_string_lossy()])?;
+    for part in ["namespace.yaml", "rbac.yaml", "policy.yaml"] {
+        let path = root().join("deploy").join(part);
+        cluster.kubectl(&["apply", "--server-side", "-f", &path.to_string_lossy()])?;
+    }
+    cluster.kubectl(&["wait", "--for=condition=Established", "crd", "--all", "--timeout=20s"])?;
+    Ok(())
+}
+
+/// A client of the cluster's admin, with the operator's own transport: what is measured beside it differs in what it
+/// does, not in how bytes travel.
+pub async fn client(cluster: &Cluster) -> Result<Client> {
+    let kubeconfig = Kubeconfig::read_from(cluster.kubeconfig())?;
+    let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?;
+    Ok(spacesync::cluster::Cluster::new(&config, Arc::new(|| true))?.client().clone())
+}
+
+/// A running operator. It ends with the cluster.
+pub struct Operator {
+    process: Child,
+    /// Where it serves health and metrics.
+    pub health: SocketAddr,
+    /// Where it logs.
+    pub log: PathBuf,
+}
+
+impl Operator {
+    /// Starts `binary`, and waits until it is ready. Pods reach it at `host`.
+    pub fn start(cluster: &Cluster, binary: &Path, host: IpAddr, log_level: &str) -> Result<Self> {
+        let kubeconfig = cluster.kubeconfig_for_service_account(SYSTEM, "spacesync")?;
+        let log = cluster.dir().join("operator.log");
+        let file = File::options().create(true).append(true).open(&log)?;
+        let health = free_port([127, 0, 0, 1].into())?;
+        let api = free_port(host)?;
+        let mut command = Command::new("setsid");
+        command
+            .arg(binary)
+            .args(["operator", "--log-format", "text", "--metrics-listen", &health.to_string()])
+            .args(["--api-listen", &api.to_string(), "--api-url", &format!("https://{api}")])
+            .env("KUBECONFIG", kubeconfig)
+            .env("RUST_LOG", log_level)
+            .stdin(Stdio::null())
+            .stdout(file.try_clone()?)
+            .stderr(file);
+        cluster.tie(&mut command);
+        let process = command.spawn().with_context(|| format!("cannot run {}", binary.display()))?;
+        let mut operator = Self { process, health, log };
+        operator.wait_until_ready()?;
+        Ok(operator)
+    }
+
+    fn wait_until_ready(&mut self) -> Result<()> {
+        let began = Instant::now();
+        loop {
+            let said = self.get("/readyz");
+            if said.as_ref().is_some_and(|(status, _)| *status == 200) {
+                return Ok(());
+            }
+            if let Some(status) = self.process.try_wait()? {
+                bail!("the operator ended ({status}):\n{}", self.last_words());
+            }
+            if began.elapsed() > READY_LIMIT {
+                bail!("the operator is not ready: /readyz says {said:?}\n{}", self.last_words());
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    /// `GET` of its health and metrics port: status and body.
+    pub fn get(&self, path: &str) -> Option<(u16, String)> {
+        let mut stream = TcpStream::connect(self.health).ok()?;
+        stream.set_read_timeout(Some(Duration::from_secs(5))).ok()?;
+        write!(stream, "GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n").ok()?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).ok()?;
+        let status = answer.split_whitespace().nth(1)?.parse().ok()?;
+        Some((status, answer.split_once("\r\n\r\n")?.1.to_owned()))
+    }
+
+    /// The end of its log.
+    pub fn last_words(&self) -> String {
+        let log = std::fs::read_to_string(&self.log).unwrap_or_default();
+        let lines: Vec<&str> = log.lines().collect();
+        lines[lines.len().saturating_sub(15)..].join("\n")
+    }
+
+    /// Its process.
+    pub fn pid(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// Ends it in order, and waits for its end.
+    pub fn stop(&mut self) -> Result<()> {
+        Command::new("kill").args(["-TERM", &self.pid().to_string()]).status()?;
+        self.process.wait()?;
+        Ok(())
+    }
+}
+
+/// An address whose port was free a moment ago.
+fn free_port(host: IpAddr) -> Result<SocketAddr> {
+    TcpListener::bind((host, 0)).and_then(|l| l.local_addr()).with_context(|| format!("no free port at {host}"))
+}
