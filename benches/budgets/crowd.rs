@@ -1,6 +1,7 @@
 //! A world of many syncs: each with a space, a namespace and an entry of five keys of its own.
 
 use std::{
+    collections::{BTreeMap, BTreeSet},
     fs::{self, File},
     io::{BufRead, BufReader, Seek, SeekFrom},
     net::{IpAddr, Ipv4Addr},
@@ -60,8 +61,8 @@ pub struct Crowd {
 pub struct FirstSync {
     /// From the operator's start to the last status.
     pub took: Duration,
-    /// Events and the lease aside.
-    pub writes: usize,
+    /// How many of which, Events and the lease aside.
+    pub writes: BTreeMap<String, usize>,
 }
 
 /// What the operator did in a while.
@@ -123,25 +124,26 @@ impl Crowd {
         self.audit.news()?;
         let began = Timestamp::now();
         self.start(binary)?;
-        let (mut secrets, mut writes, waited) = (0, 0, Instant::now());
-        let mut statuses = std::collections::BTreeSet::new();
+        let mut took = None;
+        let (mut secrets, mut statuses, waited) = (0, BTreeSet::new(), Instant::now());
+        let mut writes = BTreeMap::new();
+        let mut note = |request: &Request| *writes.entry(request.what()).or_insert(0) += 1;
         loop {
-            for request in self.audit.news()? {
-                if is_read(&request.verb) || request.resource == "leases" || request.resource == "events" {
-                    continue;
-                }
-                writes += 1;
-                secrets += usize::from(request.verb == "create" && request.resource == "secrets" && !request.own());
+            for request in self.audit.news()?.iter().filter(|r| r.counts() && !is_read(&r.verb)) {
+                note(request);
+                secrets += usize::from(request.what() == "create secrets" && request.namespace != SYSTEM);
                 if request.resource == "spacesecretsyncs" {
                     statuses.insert(request.namespace.clone());
                 }
                 if secrets >= self.size && statuses.len() >= self.size {
-                    let took = request.done.duration_since(began).unsigned_abs();
-                    // What comes late is counted too, Events aside.
-                    tokio::time::sleep(Duration::from_secs(2)).await;
-                    writes += self.audit.news()?.iter().filter(|r| r.counts() && !is_read(&r.verb)).count();
-                    return Ok(FirstSync { took, writes });
+                    took = took.or(Some(request.done.duration_since(began).unsigned_abs()));
                 }
+            }
+            if let Some(took) = took {
+                // What comes late is counted too.
+                tokio::time::sleep(Duration::from_secs(2)).await;
+                self.audit.news()?.iter().filter(|r| r.counts() && !is_read(&r.verb)).for_each(note);
+                return Ok(FirstSync { took, writes });
             }
             if waited.elapsed() > LIMIT {
                 bail!("{secrets} Secrets and {} statuses of {} after {LIMIT:?}", statuses.len(), self.size);
@@ -276,6 +278,8 @@ fn manager(bao: Option<&OpenBao>) -> Result<Vec<Json>> {
 pub struct Request {
     pub verb: String,
     pub resource: String,
+    /// With its slash.
+    subresource: String,
     pub namespace: String,
     pub uri: String,
     pub done: Timestamp,
@@ -293,8 +297,9 @@ impl Request {
         self.resource != "leases" && (self.verb != "watch" || self.started)
     }
 
-    fn own(&self) -> bool {
-        self.namespace == SYSTEM
+    /// Verb and resource.
+    fn what(&self) -> String {
+        format!("{} {}{}", self.verb, self.resource, self.subresource)
     }
 }
 
@@ -335,6 +340,7 @@ fn request(entry: &Json) -> Result<Request> {
     Ok(Request {
         verb: text(&entry["verb"]),
         resource: text(&entry["objectRef"]["resource"]),
+        subresource: entry["objectRef"]["subresource"].as_str().map(|name| format!("/{name}")).unwrap_or_default(),
         namespace: text(&entry["objectRef"]["namespace"]),
         uri: text(&entry["requestURI"]),
         done: text(&entry["stageTimestamp"]).parse()?,

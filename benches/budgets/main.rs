@@ -94,10 +94,12 @@ async fn worlds(report: &mut Report, size: usize, last: bool) -> Result<()> {
         let floor = floor::same_writes(&crowd).await?;
         let what = format!("first sync of {size}, {}, from the operator's start", store.name());
         report.ratio(&what, floor, first.took, 1.3);
-        // Secret and status of the sync, ConfigMap and status of its space; and few more.
-        let (writes, budget) = (first.writes, 4 * size + size / 20);
+        // Secret and status of each sync, ConfigMap of each space.
+        let (writes, budget) = (first.writes.values().sum::<usize>(), 3 * size);
         let what = format!("{what}: writes, Events aside");
         report.row(&what, "", &writes.to_string(), &format!("≤ {budget}"), writes <= budget);
+        let each: Vec<String> = first.writes.iter().map(|(what, count)| format!("{what} {count}")).collect();
+        report.note(&format!("first sync of {size}, {}: {}", store.name(), each.join(", ")));
         if !last {
             continue;
         }

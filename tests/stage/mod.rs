@@ -62,7 +62,7 @@ pub struct Operator {
 }
 
 impl Operator {
-    /// Starts `binary`, and waits until it is ready. Pods reach it at `host`.
+    /// Starts `binary`, and waits until it is ready. Pods, where there are any, reach it at `host`.
     pub fn start(cluster: &Cluster, binary: &Path, host: IpAddr, log_level: &str) -> Result<Self> {
         let kubeconfig = cluster.kubeconfig_for_service_account(SYSTEM, "spacesync")?;
         let log = cluster.dir().join("operator.log");
@@ -73,12 +73,16 @@ impl Operator {
         command
             .arg(binary)
             .args(["operator", "--log-format", "text", "--metrics-listen", &health.to_string()])
-            .args(["--api-listen", &api.to_string(), "--api-url", &format!("https://{api}")])
+            .args(["--api-listen", &api.to_string()])
             .env("KUBECONFIG", kubeconfig)
             .env("RUST_LOG", log_level)
             .stdin(Stdio::null())
             .stdout(file.try_clone()?)
             .stderr(file);
+        // Without pods it stays at its default, so that a second operator tells nobody of another address.
+        if !host.is_loopback() {
+            command.args(["--api-url", &format!("https://{api}")]);
+        }
         cluster.tie(&mut command);
         let process = command.spawn().with_context(|| format!("cannot run {}", binary.display()))?;
         let mut operator = Self { process, health, log };
