@@ -29,7 +29,8 @@ down: ## Ends what `make demo` left running, with every trace of it
 
 test: tools ## Runs all tests, against a real API server, vault and node
 	@[ "$$(id -u)" = 0 ] || echo 'note: not root: tests that need a node, on which pods run, are left out'
-	$(CARGO) test --workspace
+	@# They wait more than they compute: more at once than there are cores.
+	RUST_TEST_THREADS=$${RUST_TEST_THREADS:-8} $(CARGO) test --workspace
 
 lint: ## Checks format, lints, generated files, scripts, and licences where cargo-deny is installed
 	$(call need,cargo)

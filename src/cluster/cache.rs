@@ -4,7 +4,7 @@
 //! fan-out is our own. What a cache need not know is left out by a projection before it gets in.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashMap, VecDeque},
     fmt::Debug,
     sync::{Arc, OnceLock, RwLock},
     time::Duration,
@@ -113,9 +113,45 @@ impl Health {
     }
 }
 
+/// How many items that went are remembered: many more than writes can be under way.
+const GONE: usize = 4096;
+
+/// The items, and when the last ones went: the answer to a write of ours may come after the watch said that its object
+/// is gone, and must not bring it back.
+struct Items<T> {
+    known: BTreeMap<Key, Arc<T>>,
+    gone: HashMap<Key, u64>,
+    order: VecDeque<Key>,
+}
+
+impl<T> Default for Items<T> {
+    fn default() -> Self {
+        Self { known: BTreeMap::new(), gone: HashMap::new(), order: VecDeque::new() }
+    }
+}
+
+impl<T: Item> Items<T> {
+    fn is_news(&self, item: &T, key: &Key) -> bool {
+        let version = item.resource_version();
+        let superseded = self.known.get(key).is_some_and(|known| known.resource_version() > version);
+        !superseded && self.gone.get(key).is_none_or(|gone| version > *gone)
+    }
+
+    fn remove(&mut self, key: &Key, version: u64) -> Option<Arc<T>> {
+        let old = self.known.remove(key);
+        if self.gone.insert(key.clone(), version).is_none() {
+            self.order.push_back(key.clone());
+        }
+        if self.order.len() > GONE {
+            self.order.pop_front().map(|oldest| self.gone.remove(&oldest));
+        }
+        old
+    }
+}
+
 /// All items of one kind that we watch.
 pub struct Cache<T> {
-    items: RwLock<BTreeMap<Key, Arc<T>>>,
+    items: RwLock<Items<T>>,
     listener: OnceLock<Listener<T>>,
     health: watch::Sender<Health>,
     complete: watch::Sender<bool>,
@@ -140,13 +176,14 @@ impl<T: Item> Cache<T> {
 
     /// One item.
     pub fn get(&self, key: &Key) -> Option<Arc<T>> {
-        self.read().get(key).cloned()
+        self.read().known.get(key).cloned()
     }
 
     /// The items of one namespace, by name.
     pub fn in_namespace(&self, namespace: &str) -> Vec<Arc<T>> {
         let from = Key::new(namespace, "");
         self.read()
+            .known
             .range(from..)
             .take_while(|(key, _)| key.namespace == namespace)
             .map(|(_, item)| item.clone())
@@ -155,12 +192,12 @@ impl<T: Item> Cache<T> {
 
     /// All items, by namespace and name.
     pub fn all(&self) -> Vec<Arc<T>> {
-        self.read().values().cloned().collect()
+        self.read().known.values().cloned().collect()
     }
 
     /// How many items there are.
     pub fn len(&self) -> usize {
-        self.read().len()
+        self.read().known.len()
     }
 
     /// Whether there is none.
@@ -173,11 +210,11 @@ impl<T: Item> Cache<T> {
         let key = item.key();
         let old = {
             let mut items = self.write();
-            if items.get(&key).is_some_and(|known| known.resource_version() > item.resource_version()) {
+            if !items.is_news(&item, &key) {
                 return;
             }
             let new = Arc::new(item);
-            let old = items.insert(key.clone(), new.clone());
+            let old = items.known.insert(key.clone(), new.clone());
             if old.as_ref().is_some_and(|old| old.resource_version() == new.resource_version()) {
                 return;
             }
@@ -186,9 +223,15 @@ impl<T: Item> Cache<T> {
         self.tell(&Change { key, old: old.0, new: Some(old.1) });
     }
 
-    /// Forgets an item.
+    /// Forgets an item that we deleted ourselves.
     pub fn remove(&self, key: &Key) {
-        let old = self.write().remove(key);
+        let version = self.get(key).map_or(0, |item| item.resource_version());
+        self.remove_at(key, version);
+    }
+
+    /// Forgets an item that had gone by this version, and whatever is told of it that is older.
+    fn remove_at(&self, key: &Key, version: u64) {
+        let old = self.write().remove(key, version);
         if old.is_some() {
             self.tell(&Change { key: key.clone(), old, new: None });
         }
@@ -196,9 +239,11 @@ impl<T: Item> Cache<T> {
 
     /// Takes a whole list in: what is not in it has gone.
     fn replace(&self, list: BTreeMap<Key, T>) {
-        let gone: Vec<_> = self.read().keys().filter(|key| !list.contains_key(*key)).cloned().collect();
+        // The list is at least as new. What was made after it is newer, and comes again by the watch.
+        let version = list.values().map(Item::resource_version).max().unwrap_or_default();
+        let gone: Vec<_> = self.read().known.keys().filter(|key| !list.contains_key(*key)).cloned().collect();
         for key in gone {
-            self.remove(&key);
+            self.remove_at(&key, version);
         }
         for item in list.into_values() {
             self.put(item);
@@ -248,7 +293,8 @@ impl<T: Item> Cache<T> {
                 }
                 Ok(Event::Delete(object)) => {
                     let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
-                    self.remove(&Key { namespace, name });
+                    let version = version_number(object.resource_version().as_deref());
+                    self.remove_at(&Key { namespace, name }, version);
                 }
                 Err(error) => {
                     self.health.send_replace(Health::of(&error));
@@ -274,11 +320,11 @@ impl<T: Item> Cache<T> {
         }
     }
 
-    fn read(&self) -> std::sync::RwLockReadGuard<'_, BTreeMap<Key, Arc<T>>> {
+    fn read(&self) -> std::sync::RwLockReadGuard<'_, Items<T>> {
         self.items.read().expect("no code panics while it holds the lock")
     }
 
-    fn write(&self) -> std::sync::RwLockWriteGuard<'_, BTreeMap<Key, Arc<T>>> {
+    fn write(&self) -> std::sync::RwLockWriteGuard<'_, Items<T>> {
         self.items.write().expect("no code panics while it holds the lock")
     }
 }
@@ -335,6 +381,37 @@ mod tests {
         cache.put(object("a", 5));
         assert_eq!(Item::resource_version(&*cache.get(&Key::new("ns", "a")).unwrap()), 5);
         assert_eq!(*seen.lock().unwrap(), ["ns/a new"]);
+    }
+
+    #[test]
+    fn the_answer_to_a_write_does_not_bring_back_what_has_gone_since() {
+        let (cache, seen) = cache();
+        cache.put(object("a", 1));
+        cache.remove_at(&Key::new("ns", "a"), 3);
+        cache.put(object("a", 2));
+        assert!(cache.is_empty(), "written at 2, deleted at 3");
+        cache.put(object("a", 4));
+        assert_eq!(*seen.lock().unwrap(), ["ns/a new", "ns/a gone", "ns/a new"]);
+    }
+
+    #[test]
+    fn what_was_made_after_a_list_comes_back_by_the_watch() {
+        let (cache, _) = cache();
+        cache.put(object("made", 7));
+        cache.replace([object("b", 5)].map(|o| (o.key(), o)).into());
+        cache.put(object("made", 7));
+        assert_eq!(cache.len(), 2);
+    }
+
+    #[test]
+    fn what_went_is_remembered_up_to_a_limit() {
+        let (cache, _) = cache();
+        for number in 0..=GONE {
+            cache.remove_at(&Key::new("ns", &number.to_string()), 9);
+        }
+        cache.put(object("0", 1));
+        cache.put(object("1", 1));
+        assert_eq!(cache.len(), 1);
     }
 
     #[test]

@@ -181,12 +181,19 @@ fn refused(code: u16, body: &[u8]) -> Error {
     match code {
         404 => Error::NotFound,
         409 => Error::Conflict(status.reason),
-        403 => Error::Forbidden(status.message),
+        403 => Error::Forbidden(without_quotes(&status.message)),
         413 => Error::TooLarge,
         422 => Error::Invalid(status.reason),
         _ if status.message.contains("etcdserver: request is too large") => Error::TooLarge,
         _ => Error::Other(code),
     }
+}
+
+/// What the API server itself says, such as whose policy refused. A policy's or webhook's own words may quote the values
+/// that it refused, and this ends in a status.
+fn without_quotes(message: &str) -> String {
+    let end = ["denied request", "denied the request"].iter().filter_map(|said| Some(message.find(said)? + said.len()));
+    end.min().map_or_else(|| message.to_owned(), |end| message[..end].to_owned())
 }
 
 #[derive(Deserialize)]
@@ -358,7 +365,11 @@ mod tests {
         assert!(!format!("{full:?} {:?}", secret()).contains("hunter2"));
         let broken = read(br#"{"metadata": {}, "data": {"A": "aHVudGVyMg", "B": 7}}"#).unwrap_err();
         let quoted = refused(422, br#"{"reason": "Invalid", "message": "Invalid value: hunter2"}"#);
-        for text in [broken.to_string(), quoted.to_string()] {
+        let policy = r#"{"message": "secrets \"s\" is forbidden: ValidatingAdmissionPolicy 'p' with binding 'b' denied request: hunter2"}"#;
+        let webhook = r#"{"message": "admission webhook \"w\" denied the request: hunter2"}"#;
+        let refusals = [policy, webhook].map(|body| refused(403, body.as_bytes()).to_string());
+        assert!(refusals[0].contains("'p'") && refusals[1].contains("\"w\" denied the request"), "{refusals:?}");
+        for text in [broken.to_string(), quoted.to_string()].iter().chain(&refusals) {
             assert!(!text.contains("hunter2") && !text.contains("aHVudGVyMg"), "{text}");
         }
     }

@@ -9,9 +9,8 @@ use super::{
 };
 use crate::resources::{
     FlowAppStatus, Reason, Reload,
-    condition::{Conditions, State, Verdict, find},
+    condition::{Conditions, State, Verdict, new_warning},
     flow_app::PodRevision,
-    reason::Telling,
 };
 
 /// Pods in a status are capped; the counts beside them are not.
@@ -120,10 +119,7 @@ fn supported(version: &str) -> Verdict {
 
 /// What is newly to be told as a Warning: a reason of `Ready` that was not there before.
 pub fn warning<'a>(old: Option<&FlowAppStatus>, new: &'a FlowAppStatus) -> Option<(Reason, &'a str)> {
-    let ready = find(&new.conditions, "Ready")?;
-    let reason = Reason::parse(&ready.reason).filter(|reason| reason.telling() == Telling::Warning)?;
-    let told = old.and_then(|old| find(&old.conditions, "Ready")).is_some_and(|before| before.reason == ready.reason);
-    (!told).then_some((reason, ready.message.as_str()))
+    new_warning(old.map_or(&[], |old| &old.conditions), &new.conditions, "Ready")
 }
 
 #[cfg(test)]
@@ -131,6 +127,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
+    use crate::resources::condition::find;
     use crate::{
         delivery::sample::{R1, R2, acked, at_ms, failed, known, pod, shared, told},
         resources::flow_app::WorkloadStatus,

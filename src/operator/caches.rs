@@ -1,6 +1,6 @@
 //! Everything that is watched: one watch a kind, and no value in any of them.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use futures::future::join_all;
 use k8s_openapi::api::{
@@ -102,6 +102,8 @@ pub struct Caches {
     pub stateful_sets: Cache<WorkloadMeta>,
     /// Namespaces, by metadata.
     pub namespaces: Cache<ObjectView>,
+    /// Why the watches have not begun.
+    held_up: Mutex<Option<String>>,
 }
 
 /// Lists every cache with the resource that it watches, so that no list of them is written twice.
@@ -240,9 +242,17 @@ impl Caches {
         all.into_iter().flatten().collect()
     }
 
+    /// Says why the watches cannot begin yet, or that they can.
+    pub fn hold_up(&self, why: Option<String>) {
+        *self.held_up.lock().expect("no code panics while it holds the lock") = why;
+    }
+
     /// The problems that keep this replica from its work. One that has known everything and is cut off for a while is as
     /// good as any other: it stays ready.
     pub fn hindrances(&self) -> Vec<String> {
+        if let Some(why) = self.held_up.lock().expect("no code panics while it holds the lock").clone() {
+            return vec![why];
+        }
         let all: Vec<Option<String>> = each_cache!(self, |name, cache| match cache.health() {
             Health::Refused(why) => Some(format!("{name}: {why}")),
             _ if cache.is_complete() => None,

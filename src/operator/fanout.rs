@@ -21,8 +21,8 @@ use crate::{
     sync::gather::entry_of,
 };
 
-/// Acknowledgements of many pods come together; their counts are written together.
-const GATHER_ACKS: Duration = Duration::from_millis(250);
+/// What comes in numbers, such as the acknowledgements of many pods, is counted and written together.
+const GATHER: Duration = Duration::from_millis(250);
 
 /// Connects every cache with the queues. Called once, before the caches are watched.
 pub fn connect(ctx: &Arc<Context>) {
@@ -104,8 +104,9 @@ fn sync(ctx: &Context, change: &Change<SpaceSecretSync>) {
     }
     // Which sync serves an app, and who has a target, depends on these alone.
     if moved(change, |sync| (sync.metadata.uid.clone(), sync.spec.target.clone(), sync.spec.flow_apps.clone())) {
+        // Gathered: of many that come together, each is looked at once more and not once for each other.
         for other in ctx.caches.syncs.in_namespace(&change.key.namespace) {
-            ctx.queues.syncs.add(other.key(), Lane::Normal);
+            ctx.queues.syncs.add_after(other.key(), Lane::Normal, GATHER);
         }
         for app in ctx.caches.flow_apps.in_namespace(&change.key.namespace) {
             ctx.queues.flow_apps.add(app.key(), Lane::Normal);
@@ -120,7 +121,7 @@ fn flow_app(ctx: &Context, change: &Change<FlowApp>) {
             ctx.queues.flow_apps.add(other.key(), Lane::Normal);
         }
         for sync in ctx.caches.syncs.in_namespace(&change.key.namespace) {
-            ctx.queues.syncs.add_after(sync.key(), Lane::Normal, GATHER_ACKS);
+            ctx.queues.syncs.add_after(sync.key(), Lane::Normal, GATHER);
         }
     }
     // What its pods have loaded, or will not load any more, stands in the status of the sync that serves it.
@@ -129,7 +130,7 @@ fn flow_app(ctx: &Context, change: &Change<FlowApp>) {
     if moved(change, standing) {
         for app in [&change.old, &change.new].into_iter().flatten() {
             if let Some(sync) = app.status.as_ref().and_then(|status| status.sync.as_deref()) {
-                ctx.queues.syncs.add_after(Key::new(&change.key.namespace, sync), Lane::Normal, GATHER_ACKS);
+                ctx.queues.syncs.add_after(Key::new(&change.key.namespace, sync), Lane::Normal, GATHER);
             }
         }
     }
@@ -195,7 +196,7 @@ fn pod(ctx: &Context, change: &Change<PodView>) {
             let served = ctx.caches.flow_apps.get(&Key::new(&change.key.namespace, &app));
             let sync = served.and_then(|app| app.status.clone()).and_then(|status| status.sync);
             if let Some(sync) = sync {
-                ctx.queues.syncs.add_after(Key::new(&change.key.namespace, &sync), Lane::Normal, GATHER_ACKS);
+                ctx.queues.syncs.add_after(Key::new(&change.key.namespace, &sync), Lane::Normal, GATHER);
             }
         }
     }

@@ -64,7 +64,10 @@ pub async fn run(args: OperatorArgs) -> anyhow::Result<()> {
     let cluster = Cluster::new(&config, may_write.clone())?;
     let mut stop = std::pin::pin!(stop_signal()?);
     let ctx = tokio::select! {
-        () = &mut stop => return Ok(()),
+        () = &mut stop => {
+            lead.release().await;
+            return Ok(());
+        }
         ctx = context(&args, &free, cluster, caches, metrics, may_write) => ctx,
     };
     fanout::connect(&ctx);
@@ -176,8 +179,8 @@ async fn context(
     metrics: Arc<Metrics>,
     may_write: Arc<dyn Fn() -> bool + Send + Sync>,
 ) -> Arc<Context> {
-    let fingerprints = patiently(|| keys::fingerprint_key(free, &args.namespace)).await;
-    let api_ca = patiently(|| keys::api_ca(free, &args.namespace)).await;
+    let fingerprints = patiently(&caches, || keys::fingerprint_key(free, &args.namespace)).await;
+    let api_ca = patiently(&caches, || keys::api_ca(free, &args.namespace)).await;
     let service = || format!("https://spacesync.{}.svc:8443", args.namespace);
     let api_url = args.api_url.as_ref().map_or_else(service, |url| url.as_str().trim_end_matches('/').to_owned());
     Arc::new(Context {
@@ -197,12 +200,18 @@ async fn context(
     })
 }
 
-async fn patiently<T, Fut: Future<Output = anyhow::Result<T>>>(attempt: impl Fn() -> Fut) -> T {
+async fn patiently<T, Fut: Future<Output = anyhow::Result<T>>>(caches: &Caches, attempt: impl Fn() -> Fut) -> T {
     let mut pause = Duration::from_millis(250);
     loop {
         match attempt().await {
-            Ok(value) => return value,
-            Err(error) => tracing::warn!("not started yet: {error:#}"),
+            Ok(value) => {
+                caches.hold_up(None);
+                return value;
+            }
+            Err(error) => {
+                tracing::warn!("not started yet: {error:#}");
+                caches.hold_up(Some(format!("not started yet: {error:#}")));
+            }
         }
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(Duration::from_secs(10));

@@ -2,7 +2,7 @@
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
-use super::Reason;
+use super::{Reason, reason::Telling};
 
 /// `True`, `False` or `Unknown`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -120,6 +120,14 @@ impl<'a> Conditions<'a> {
 /// The condition of this type, if it is set.
 pub fn find<'a>(conditions: &'a [Condition], type_: &str) -> Option<&'a Condition> {
     conditions.iter().find(|c| c.type_ == type_)
+}
+
+/// What a condition newly warns of: a reason that someone must act on and that was not there before.
+pub fn new_warning<'a>(old: &[Condition], new: &'a [Condition], type_: &str) -> Option<(Reason, &'a str)> {
+    let condition = find(new, type_)?;
+    let reason = Reason::parse(&condition.reason).filter(|reason| reason.telling() == Telling::Warning)?;
+    let told = find(old, type_).is_some_and(|before| before.reason == condition.reason);
+    (!told).then_some((reason, condition.message.as_str()))
 }
 
 /// `metav1.Time` has whole seconds; with more, the object read back would differ from the one written.

@@ -10,8 +10,8 @@ use crate::{
     cluster::{Error, queue::Next, secrets::SecretMeta},
     resources::{
         Outcome, Reason, SpaceSecretSyncStatus, Timestamp, Trigger,
-        condition::{Conditions, State, Verdict, find},
-        reason::{Retry, Telling},
+        condition::{Conditions, State, Verdict, find, new_warning},
+        reason::Retry,
         sync::{DeliveryStatus, LastSync, TargetStatus},
     },
 };
@@ -203,17 +203,12 @@ fn progress(synced: &Verdict) -> (Option<Verdict>, Option<Verdict>) {
     if by_itself { (Some(holds), None) } else { (None, Some(holds)) }
 }
 
-/// What is newly to be told as a Warning: a reason that was not there before.
+/// What is newly to be told as a Warning.
 pub fn warnings<'a>(
     old: Option<&SpaceSecretSyncStatus>,
     new: &'a SpaceSecretSyncStatus,
 ) -> impl Iterator<Item = (Reason, &'a str)> {
     let before = old.map(|status| status.conditions.clone()).unwrap_or_default();
-    new.conditions.iter().filter(|c| ["Ready", "KeysComplete", "Delivered"].contains(&c.type_.as_str())).filter_map(
-        move |condition| {
-            let reason = Reason::parse(&condition.reason).filter(|r| r.telling() == Telling::Warning)?;
-            let told = find(&before, &condition.type_).is_some_and(|c| c.reason == condition.reason);
-            (!told).then_some((reason, condition.message.as_str()))
-        },
-    )
+    let types = ["Ready", "KeysComplete", "Delivered"];
+    types.into_iter().filter_map(move |type_| new_warning(&before, &new.conditions, type_))
 }

@@ -4,10 +4,11 @@
 
 use std::{collections::BTreeMap, io::Write};
 
-use devcluster::AuditLevel;
+use devcluster::{AuditLevel, OpenBao, OpenBaoOptions};
 use k8s_openapi::{
     ByteString,
     api::{
+        admissionregistration::v1::{ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding},
         apps::v1::Deployment,
         core::v1::{ConfigMap, Event, Pod, ResourceQuota, Secret},
         events::v1::Event as NewEvent,
@@ -23,9 +24,9 @@ use spacesync::resources::{SpaceSecretSync, SpaceSecretSyncStatus, Trigger};
 
 use crate::{
     scan::{Canary, Channel, channel_of, leaks, name_of, objects},
-    tenant::{Tenant, condition, merge, until, until_gone, values},
+    tenant::{PATIENCE, Tenant, condition, merge, message, until, until_gone, values},
     workload::template,
-    world::{OPERATOR_USER, Operator, World},
+    world::{OPERATOR_USER, Operator, SYSTEM, World},
 };
 
 /// The kinds of places where a value could come out; each has one planted in it.
@@ -53,11 +54,14 @@ async fn a_value_that_went_through_everything_is_in_secrets_only() {
     flow_apps_are_told(&tenant, &canary).await;
     what_cannot_be_delivered_is_refused(&tenant, &canary).await;
     foreign_secrets_are_refused_and_adopted(&tenant, &canary).await;
+    a_policy_quotes_what_it_refuses(&tenant).await;
     // The next one starts with all of that there.
     operators[0].kill();
     world.forget_lease().await;
     operators.push(world.operator(&trace));
     what_is_retained_stays(&tenant, &canary).await;
+    let in_vault = Tenant::unbound(&world).await;
+    let token = through_a_vault(&in_vault, &canary).await;
     tenant.entry(&[("TEXT", &format!("last {}", canary.text()))]).await;
     until_text(&tenant, "secrets", &format!("last {}", canary.text())).await;
 
@@ -69,11 +73,15 @@ async fn a_value_that_went_through_everything_is_in_secrets_only() {
         assert_ne!(leaks(planted, &channels), "", "the scan does not see {form} in {place}");
     }
     println!("{} planted ones found; {bytes} bytes in {} channels", planted.len(), channels.len());
-    assert_eq!(leaks(&canary, &channels), "");
+    for secret in [&canary, &token, &Canary::of(&world.token_of_operator())] {
+        assert_eq!(leaks(secret, &channels), "");
+    }
 
     // It was there to be found.
-    let secrets: Vec<_> = objects(&tenant.client, Some(&tenant.name)).await.iter().map(channel_of).collect();
-    assert!(leaks(&canary, &secrets).contains("Secret "), "the canary reached no Secret");
+    for tenant in [&tenant, &in_vault] {
+        let secrets: Vec<_> = objects(&tenant.client, Some(&tenant.name)).await.iter().map(channel_of).collect();
+        assert!(leaks(&canary, &secrets).contains("Secret "), "the canary reached no Secret");
+    }
 }
 
 async fn until_text(tenant: &Tenant<'_>, secret: &str, text: &str) {
@@ -180,6 +188,34 @@ async fn foreign_secrets_are_refused_and_adopted(tenant: &Tenant<'_>, canary: &C
     quota.delete("none", &DeleteParams::default()).await.unwrap();
 }
 
+/// A policy of the cluster that refuses a Secret and quotes what is in it.
+async fn a_policy_quotes_what_it_refuses(tenant: &Tenant<'_>) {
+    let rule = json!({"apiGroups": [""], "apiVersions": ["v1"], "resources": ["secrets"], "operations": ["CREATE"]});
+    let quote = "'not ' + string(object.data['TEXT'])";
+    let refuse = json!({
+        "expression": "object.metadata.name != 'quoted'", "reason": "Forbidden", "messageExpression": quote,
+    });
+    let spec = json!({"matchConstraints": {"resourceRules": [rule]}, "validations": [refuse]});
+    let policies: Api<ValidatingAdmissionPolicy> = Api::all(tenant.client.clone());
+    tenant.apply(&policies, "quoting", json!({"spec": spec})).await;
+    let spec = json!({"policyName": "quoting", "validationActions": ["Deny"]});
+    let bindings: Api<ValidatingAdmissionPolicyBinding> = Api::all(tenant.client.clone());
+    tenant.apply(&bindings, "quoting", json!({"spec": spec})).await;
+    let secret = serde_json::from_value(json!({"metadata": {"name": "quoted"}, "stringData": {"TEXT": "x"}})).unwrap();
+    let dry_run = PostParams { dry_run: true, ..PostParams::default() };
+    let began = std::time::Instant::now();
+    // Nothing tells when a policy is in force.
+    while tenant.api::<Secret>().create(&dry_run, &secret).await.is_ok() {
+        assert!(began.elapsed() < PATIENCE, "the policy refuses nothing");
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    tenant.sync_named("quoted", json!({})).await;
+    until(tenant.api::<SpaceSecretSync>(), "quoted", "refused", |sync| {
+        condition(sync, "Ready") == "False/TargetWriteFailed" && message(sync, "Ready").contains("'quoting'")
+    })
+    .await;
+}
+
 async fn until_ready(tenant: &Tenant<'_>, sync: &str, expected: &str) {
     until(tenant.api::<SpaceSecretSync>(), sync, expected, |sync| condition(sync, "Ready") == expected).await;
 }
@@ -200,6 +236,62 @@ async fn what_is_retained_stays(tenant: &Tenant<'_>, canary: &Canary) {
     .await;
     tenant.sync_named("rival", json!({"target": {"name": "moved"}})).await;
     until_gone(tenant.api::<Secret>(), "foreign").await;
+}
+
+/// OpenBao over TLS: all kinds of values, and every way in which it says no. Gives the token it is asked with.
+async fn through_a_vault(tenant: &Tenant<'_>, canary: &Canary) -> Canary {
+    let options = OpenBaoOptions { tls: true, ..OpenBaoOptions::default() };
+    let store = tokio::task::spawn_blocking(move || OpenBao::start(options)).await.unwrap().expect("an OpenBao");
+    let token = store.token_with_policy(r#"path "*" { capabilities = ["read", "list"] }"#).expect("a token");
+    let maps: Api<ConfigMap> = Api::namespaced(tenant.client.clone(), SYSTEM);
+    tenant.apply(&maps, "vault-ca", json!({"data": {"ca.crt": store.ca_pem().expect("a CA")}})).await;
+    tenant.apply(&tenant.own(), "vault-token", json!({"stringData": {"token": token}})).await;
+    let bao = json!({
+        "address": store.url(), "auth": {"tokenSecret": {"name": "vault-token", "key": "token"}},
+        "caBundle": {"configMap": {"name": "vault-ca", "key": "ca.crt"}},
+    });
+    tenant.manager("vault", json!({"openBao": bao})).await;
+    tenant.space(json!({"secretManagerRef": {"name": "vault"}})).await;
+    let (path, text) = (format!("spaces/{}", tenant.name), canary.text());
+    let entry = |turn: &str| {
+        let doc: Json = serde_json::from_str(&canary.json()).expect("JSON");
+        json!({"TEXT": format!("{turn} {text}"), "DOC": {"deep": [doc, text]}, "no key ä": text, "..": text})
+    };
+    store.put(&path, entry("first")).expect("it is written");
+    tenant.sync(json!({})).await;
+    until_text(tenant, "secrets", &format!("first {text}")).await;
+    tenant.until_condition("KeysComplete", "False/KeysRefused").await;
+    let version = store.put(&path, entry("second")).expect("it is written");
+    ask(tenant, "manual/1").await;
+    until_text(tenant, "secrets", &format!("second {text}")).await;
+
+    store.put(&path, json!({"TEXT": format!("{text}{}", "x".repeat(1024 * 1024 - 200))})).expect("it is written");
+    ask(tenant, "manual/2").await;
+    tenant.until_condition("Synced", "False/TooLarge").await;
+    store.destroy(&path, &[version + 1]).expect("it is destroyed");
+    ask(tenant, "manual/3").await;
+    tenant.until_condition("Synced", "False/SourceDeleted").await;
+    store.seal().expect("it is sealed");
+    ask(tenant, "manual/4").await;
+    tenant.until_condition("Synced", "False/SourceSealed").await;
+    store.unseal().expect("it is unsealed");
+    store.put(&path, entry("third")).expect("it is written");
+    store.revoke(&token).expect("it is revoked");
+    ask(tenant, "manual/5").await;
+    tenant.until_condition("Synced", "False/SourceUnauthorized").await;
+    store.suspend().expect("it is suspended");
+    ask(tenant, "manual/6").await;
+    store.resume().expect("it goes on");
+    let fresh = json!({"stringData": {"token": store.root_token()}});
+    tenant.apply(&tenant.own(), "vault-token", fresh).await;
+    until_text(tenant, "secrets", &format!("third {text}")).await;
+    Canary::of(&token)
+}
+
+/// *Sync now*, until it is answered.
+async fn ask(tenant: &Tenant<'_>, value: &str) {
+    tenant.request(value).await;
+    tenant.until_status("handled", |s| s.last_handled_sync_request.as_deref() == Some(value)).await;
 }
 
 /// All that anybody may read who may not read Secrets.
@@ -252,6 +344,11 @@ fn audit(world: &World) -> Vec<Channel> {
                 let data = entry[side].as_object_mut().and_then(|object| object.remove("data"));
                 bodies += usize::from(data.is_some());
             }
+        }
+        // The API server notes its own answer, with what a policy of the test quotes in it.
+        let answer = entry["responseStatus"]["message"].as_str().unwrap_or_default();
+        if answer.contains("'quoting' denied request") {
+            (entry["responseStatus"], entry["responseObject"]) = (Json::Null, Json::Null);
         }
         let name = format!("audit {user} {} {}", entry["verb"], entry["requestURI"]);
         channels.push(Channel::new(name, entry.to_string()));

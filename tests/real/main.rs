@@ -3,16 +3,19 @@
 //! One control plane and one operator serve all tests; each test has a namespace, a space and an entry of its own. Tests
 //! that break something for everybody start a world of their own.
 
+mod an_unchanged_world;
 mod asking;
 mod canary;
 mod content;
 mod flow_apps;
+mod managers;
+mod running;
 mod scan;
 mod signals;
+mod spaces;
 mod target;
 mod tenant;
 mod tenants;
-mod unchanged;
 mod uninstall;
 mod vault;
 mod workload;

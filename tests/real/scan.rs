@@ -13,24 +13,29 @@ use kube::{
 };
 use serde_json::{Value as Json, json};
 
-/// A value that nothing else can hold by chance. Between its random parts stands what JSON, URLs and logs escape.
+/// A value that nothing else can hold by chance.
 pub struct Canary {
-    parts: [String; 3],
+    text: String,
     needles: Vec<String>,
 }
 
 impl Canary {
-    /// A new one.
+    /// A new one. Between its random parts stands what JSON, URLs and logs escape.
     pub fn new() -> Self {
         let parts = [(); 3].map(|()| random(20));
-        let needles = parts.iter().flat_map(|part| needles(part)).collect();
-        Self { parts, needles }
+        let [a, b, c] = &parts;
+        let text = format!("{a}\"\\{b}\u{fc}/&<\n{c}");
+        Self { text, needles: parts.iter().flat_map(|part| needles(part)).collect() }
+    }
+
+    /// A token that somebody else made.
+    pub fn of(token: &str) -> Self {
+        Self { text: token.to_owned(), needles: needles(token) }
     }
 
     /// The value.
     pub fn text(&self) -> String {
-        let [a, b, c] = &self.parts;
-        format!("{a}\"\\{b}\u{fc}/&<\n{c}")
+        self.text.clone()
     }
 
     /// The value inside a JSON document.

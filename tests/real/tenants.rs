@@ -25,7 +25,7 @@ use kube::{
 };
 use serde::de::DeserializeOwned;
 use serde_json::{Value as Json, json};
-use spacesync::resources::{FlowApp, Space, SpaceSecretSync, crds};
+use spacesync::resources::{FlowApp, Space, SpaceSecretSync, crds, space::BindingState};
 
 use crate::{
     scan::{Canary, channel_of, leaks, name_of, objects},
@@ -601,6 +601,13 @@ async fn a_space_cannot_have_the_operators_own_namespace() {
     assert_eq!(sync.await.status.unwrap().target, None);
     tenant.sync(json!({})).await;
     tenant.until_secret(&[("A", "1")]).await;
+    let space = until(Api::<Space>::all(tenant.client.clone()), &tenant.name, "it is said", |space| {
+        space.status.as_ref().is_some_and(|status| status.namespaces.len() == 2)
+    });
+    for namespace in space.await.status.unwrap().namespaces {
+        let expected = if namespace.name == SYSTEM { BindingState::Refused } else { BindingState::Bound };
+        assert_eq!(namespace.state, expected, "{}", namespace.name);
+    }
     assert!(tenant.own().get_opt(&tenant.name).await.unwrap().is_none());
     syncs.delete(&tenant.name, &DeleteParams::default()).await.unwrap();
 }

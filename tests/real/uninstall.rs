@@ -5,7 +5,7 @@ use std::time::Duration;
 use devcluster::AuditLevel;
 use k8s_openapi::api::{
     apps::v1::Deployment,
-    core::v1::{Pod, Secret},
+    core::v1::{ConfigMap, Pod, Secret},
     rbac::v1::{ClusterRole, PolicyRule},
 };
 use kube::{
@@ -73,6 +73,8 @@ async fn until_unready(operator: &Operator, word: &str) {
 async fn deleting_the_definitions_leaves_every_secret_and_workload_as_it_is() {
     let (world, mut operator) = world().await;
     let tenant = world.tenant(&[("A", "1")]).await;
+    // A namespace that leaves its space would lose its Secrets; one whose space goes with its definition has not left.
+    tenant.space(json!({"onUnbind": "Delete"})).await;
     tenant.with_ingest().await;
     let nobody = json!({"selector": {"matchLabels": {"served-by": "kept"}}});
     tenant.sync_named("kept", json!({"target": {"deletionPolicy": "Retain"}, "flowApps": nobody})).await;
@@ -80,6 +82,7 @@ async fn deleting_the_definitions_leaves_every_secret_and_workload_as_it_is() {
     tenant.running("pod", "ingest").await;
     let revision = tenant.until_status("synced", |s| s.revision.is_some()).await.revision.unwrap();
     tenant.until_told("pod", &revision).await;
+    until(tenant.api::<ConfigMap>(), "spacesync-api", "it is there", |_| true).await;
     let before = standing(&tenant).await;
 
     // While the operator runs, for it sees every sync and flow app go.
@@ -117,6 +120,7 @@ struct Standing {
     secrets: Vec<(String, String, String)>,
     generation: Option<i64>,
     template: serde_json::Value,
+    api: String,
     pod: String,
 }
 
@@ -128,10 +132,12 @@ async fn standing(tenant: &Tenant<'_>) -> Standing {
         secrets.push((name.to_owned(), secret.uid().unwrap_or_default(), version_of(&secret)));
     }
     let workload = tenant.api::<Deployment>().get("ingest").await.expect("it is there");
+    let api = tenant.api::<ConfigMap>().get("spacesync-api").await.expect("it is there");
     let pod = tenant.api::<Pod>().get("pod").await.expect("it runs");
     Standing {
         secrets,
         generation: workload.metadata.generation,
+        api: version_of(&api),
         template: json!(workload.spec.expect("a spec").template),
         pod: pod.uid().unwrap_or_default(),
     }
@@ -181,6 +187,11 @@ async fn until_whole(tenant: &Tenant<'_>, version: u64) -> SpaceSecretSyncStatus
     for change in status.history.iter().filter(|change| change.version > 1) {
         assert_eq!((change.changed.names.as_slice(), change.added.count), (&["A".to_owned()][..], 0), "{change:?}");
     }
+    // Read once more, for nothing: a change that the history has is not taken in again.
+    let request = format!("manual/{version}");
+    tenant.request(&request).await;
+    let handled = tenant.until_status("handled", |s| s.last_handled_sync_request.as_ref() == Some(&request)).await;
+    assert_eq!(handled.history, status.history);
     let space = Api::<Space>::all(tenant.client.clone()).get(&tenant.name).await.unwrap();
     assert_eq!(space.status.and_then(|status| status.entry).map(|entry| entry.version), Some(version));
     status

@@ -22,6 +22,8 @@ use kube::{
     config::{KubeConfigOptions, Kubeconfig},
 };
 
+use secrecy::ExposeSecret;
+
 use crate::tenant::Tenant;
 
 /// The operator's own namespace.
@@ -64,11 +66,6 @@ impl Operator {
     pub fn signal(&self, name: &str) {
         let done = Command::new("kill").args([&format!("-{name}"), &self.process.id().to_string()]).status();
         assert!(done.expect("kill runs").success());
-    }
-
-    /// Its process.
-    pub fn pid(&self) -> u32 {
-        self.process.id()
     }
 
     /// Waits for its end.
@@ -161,6 +158,13 @@ impl World {
             .stderr(file);
         self.plane.tie(&mut command);
         Operator { process: command.spawn().expect("the operator starts"), health, log }
+    }
+
+    /// The token by which the operator is known to the API server.
+    pub fn token_of_operator(&self) -> String {
+        let kubeconfig = Kubeconfig::read_from(&self.kubeconfig).expect("a kubeconfig");
+        let token = kubeconfig.auth_infos[0].auth_info.as_ref().and_then(|auth| auth.token.clone()).expect("a token");
+        token.expose_secret().to_owned()
     }
 
     /// A namespace with a space of the embedded store, and an entry in it.

@@ -5,8 +5,7 @@ use jiff::Timestamp;
 use crate::{
     resources::{
         Reason, SecretManager, SecretManagerStatus,
-        condition::{Conditions, State, Verdict, find},
-        reason::Telling,
+        condition::{Conditions, State, Verdict, new_warning},
         secret_manager::SecretManagerSpec,
     },
     space::reach::{REPORT, Seen},
@@ -90,15 +89,13 @@ fn progress(ready: &Verdict) -> (Option<Verdict>, Option<Verdict>) {
 
 /// What is newly to be told as a Warning.
 pub fn warning<'a>(old: Option<&SecretManagerStatus>, new: &'a SecretManagerStatus) -> Option<(Reason, &'a str)> {
-    let ready = find(&new.conditions, "Ready")?;
-    let reason = Reason::parse(&ready.reason).filter(|reason| reason.telling() == Telling::Warning)?;
-    let told = old.and_then(|old| find(&old.conditions, "Ready")).is_some_and(|before| before.reason == ready.reason);
-    (!told).then_some((reason, ready.message.as_str()))
+    new_warning(old.map_or(&[], |old| &old.conditions), &new.conditions, "Ready")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::resources::condition::find;
     use crate::{
         resources::secret_manager::{EmbeddedStore, OpenBaoStore},
         space::reach::Inputs,
