@@ -64,7 +64,9 @@ impl Report {
         });
         let mut page = format!(
             "# What it costs and how fast it is\n\n\
-             Written by `make bench` on {}: {}. Load average before it began: {}; what else ran then is in the figures.\n\n\
+             Written by `make bench` on {}: {}.\n\
+             Load average before it began: {}. What else ran then is in the figures: above the number of cores, believe the\n\
+             ratios more than the times, and none of them much.\n\n\
              Everything is real: the operator's release build as a process under its own role, kube-apiserver and etcd, OpenBao in\n\
              memory, and a node with a kubelet for what reaches pods, all on that one machine. A floor is what a bare client needs\n\
              that does only what cannot be left out, in the same run. Each sync has a space, a namespace and five keys of 40 bytes.\n\n\
