@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::{
+    build,
     look::{self, Look},
-    plan,
     request::Request,
     schedule::Phase,
 };
@@ -171,7 +171,7 @@ pub async fn ask(ctx: &Context, known: &Known, store: Option<&Store>, look: &Loo
         }
         Look::Inspect => {
             let target = inspect(ctx, known).await?;
-            if plan::is_as_written(known, target.there(), &ctx.fingerprints) {
+            if build::is_as_written(known, target.there(), &ctx.fingerprints) {
                 return Ok(Found { source: Source::NotAsked, target, trigger: None });
             }
             let source = read(ctx, known, store).await;

@@ -3,6 +3,7 @@
 //! gather → plan → apply → status. Only the first reads, only the last two write, and `plan` decides everything.
 
 pub mod apply;
+pub mod build;
 pub mod controller;
 pub mod gather;
 pub mod look;

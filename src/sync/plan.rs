@@ -1,8 +1,9 @@
 //! What to do about one sync, and why. Pure: no client, no clock.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use super::{
+    build,
     gather::{Found, Known, Source},
     look::{Look, filter, has_moved, source_verdict, target_name},
     schedule,
@@ -10,41 +11,16 @@ use super::{
 use crate::{
     cluster::{
         queue::Next,
-        secrets::{FullSecret, NewSecret, SecretMeta},
+        secrets::{NewSecret, SecretMeta},
     },
     resources::{
-        DeletionPolicy, Reason, Timestamp, Trigger,
+        Reason, Trigger,
         condition::{Verdict, find},
-        names::{CHANGE, DELETION_POLICY, MANAGED_BY, MANAGER, REVISION, SPACE, SYNC},
         reason::Retry,
         sync::SourceStatus,
     },
-    secret::{
-        ChangeRecord, Entry, FingerprintKey, Format, Identity, ManagedSecret, Snapshot, change,
-        managed::{META_KEY, Meta},
-    },
+    secret::{ChangeRecord, FingerprintKey, ManagedSecret, Snapshot, managed::Meta},
 };
-
-fn identity(known: &Known) -> Identity<'_> {
-    Identity {
-        namespace: known.sync.metadata.namespace.as_deref().unwrap_or_default(),
-        sync_uid: known.sync.metadata.uid.as_deref().unwrap_or_default(),
-        space: known.space.as_ref().and_then(|s| s.metadata.name.as_deref()).unwrap_or_default(),
-    }
-}
-
-/// Whether a Secret is exactly what this sync last wrote, whatever its resourceVersion.
-pub fn is_as_written(known: &Known, target: Option<&FullSecret>, key: &FingerprintKey) -> bool {
-    let Some(secret) = target else { return false };
-    let content = ManagedSecret::read_back(&secret.data, &identity(known), key);
-    let name = known.sync.metadata.name.as_deref();
-    content.is_some_and(|content| secret.meta.revision == Some(content.revision.to_string()))
-        && secret.meta.sync.as_deref() == name
-        && secret.meta.space.as_deref() == Some(identity(known).space)
-        && secret.meta.retain == (known.sync.spec.deletion_policy() == DeletionPolicy::Retain)
-        && secret.type_ == "Opaque"
-        && !secret.immutable
-}
 
 /// What to do about the managed Secret.
 #[derive(Debug)]
@@ -197,7 +173,7 @@ fn read(
     mut plan: Plan,
 ) -> Plan {
     let Ok(filter) = filter(&known.sync) else { return plan };
-    let built = ManagedSecret::build(snapshot, &identity(known), &filter, key);
+    let built = ManagedSecret::build(snapshot, &build::identity(known), &filter, key);
     let name = target_name(&known.sync);
     let source = SourceStatus {
         secret_manager: known.entry.manager.clone(),
@@ -214,29 +190,29 @@ fn read(
         return plan;
     }
     let there = found.target.there();
-    if let Some(secret) = there.filter(|secret| !is_ours(known, secret)) {
+    if let Some(secret) = there.filter(|secret| !build::is_ours(known, secret)) {
         let sync = known.sync.metadata.name.as_deref().unwrap_or_default();
         if secret.meta.adopt.as_deref() != Some(sync) {
             return plan.stopped(Verdict::new(false, Reason::TargetConflict, &[("name", name), ("sync", sync)]));
         }
     }
-    let current = there.and_then(|secret| ManagedSecret::read_back(&secret.data, &identity(known), key));
+    let current = there.and_then(|secret| ManagedSecret::read_back(&secret.data, &build::identity(known), key));
     let same = current.as_ref().is_some_and(|current| current.revision == built.revision);
-    let record = if same { there.and_then(last_record) } else { None };
+    let record = if same { there.and_then(build::last_record) } else { None };
     let trigger = found.trigger.unwrap_or(Trigger::Schedule);
-    let record = record.unwrap_or_else(|| record_of(&built, there, trigger, now));
+    let record = record.unwrap_or_else(|| build::record_of(&built, there, trigger, now));
     let version = built.revision.version.to_string();
     plan.synced = Some(Verdict::new(true, Reason::Synced, &[("version", &version), ("name", name)]));
-    let kept = current.filter(|_| same && is_as_written(known, there, key));
+    let kept = current.filter(|_| same && build::is_as_written(known, there, key));
     if kept.is_none() {
         plan.secret = SecretPlan::Write(Box::new(Write {
-            secret: secret(known, &built, &record),
+            secret: build::secret(known, &built, &record),
             over: there.map(|secret| secret.meta.clone()),
             anew: there.is_some_and(|secret| secret.immutable || secret.type_ != "Opaque"),
         }));
     }
     plan.content = Some(Content {
-        keys: keys_verdict(&built),
+        keys: build::keys_verdict(&built),
         // What stays was issued when it was written.
         meta: kept.map_or(built.meta, |current| current.meta),
         record: Some(record),
@@ -246,83 +222,6 @@ fn read(
     plan
 }
 
-fn is_ours(known: &Known, secret: &FullSecret) -> bool {
-    secret.meta.sync == known.sync.metadata.name
-}
-
-fn last_record(secret: &FullSecret) -> Option<ChangeRecord> {
-    serde_json::from_str(secret.object_meta.annotations.as_ref()?.get(CHANGE)?).ok()
-}
-
-fn record_of(
-    built: &ManagedSecret,
-    there: Option<&FullSecret>,
-    trigger: Trigger,
-    now: jiff::Timestamp,
-) -> ChangeRecord {
-    let before = there.map(|secret| entries_as_they_are(secret, built)).unwrap_or_default();
-    let (added, changed, removed) = change::names(&before, &built.entries);
-    ChangeRecord {
-        version: built.revision.version,
-        revision: built.revision.to_string(),
-        time: Timestamp::millis(now),
-        trigger,
-        added,
-        changed,
-        removed,
-    }
-}
-
-/// What a Secret holds now, edited or not. Formats are not in the data: those of its own description, else of what comes.
-fn entries_as_they_are(secret: &FullSecret, built: &ManagedSecret) -> BTreeMap<String, Entry> {
-    let described: Option<Meta> = secret.data.get(META_KEY).and_then(|meta| serde_json::from_slice(meta.expose()).ok());
-    let described: BTreeMap<_, _> = described.into_iter().flat_map(|m| m.keys).map(|k| (k.name, k.format)).collect();
-    let format = |key: &String| {
-        described.get(key).copied().or_else(|| built.entries.get(key).map(|e| e.format)).unwrap_or(Format::Text)
-    };
-    let entries = secret.data.iter().filter(|(key, _)| *key != META_KEY);
-    entries.map(|(key, value)| (key.clone(), Entry { format: format(key), value: value.clone() })).collect()
-}
-
-fn keys_verdict(built: &ManagedSecret) -> Verdict {
-    if built.refused.is_empty() {
-        return Verdict::new(true, Reason::KeysComplete, &[("count", &built.entries.len().to_string())]);
-    }
-    let shown = built.refused.iter().take(20).map(|r| format!("{:?} ({})", cut(&r.key), r.why));
-    let mut keys = shown.collect::<Vec<_>>().join(", ");
-    if built.refused.len() > 20 {
-        keys.push_str(", …");
-    }
-    let count = built.refused.len().to_string();
-    Verdict::new(false, Reason::KeysRefused, &[("count", &count), ("keys", &keys)])
-}
-
-/// A store may have keys of any length.
-fn cut(key: &str) -> String {
-    key.chars().take(80).collect()
-}
-
-/// The managed Secret as it is written.
-fn secret(known: &Known, built: &ManagedSecret, record: &ChangeRecord) -> NewSecret {
-    let of = identity(known);
-    let text = |pairs: &[(&str, &str)]| pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
-    let sync = known.sync.metadata.name.as_deref().unwrap_or_default();
-    let revision = built.revision.to_string();
-    let change = serde_json::to_string(record).expect("names and times are always JSON");
-    let mut annotations: BTreeMap<String, String> = text(&[(REVISION, &revision), (CHANGE, &change)]);
-    if known.sync.spec.deletion_policy() == DeletionPolicy::Retain {
-        annotations.insert(DELETION_POLICY.to_owned(), "Retain".to_owned());
-    }
-    NewSecret {
-        namespace: of.namespace.to_owned(),
-        name: target_name(&known.sync).to_owned(),
-        labels: text(&[(MANAGED_BY, MANAGER), (SYNC, sync), (SPACE, of.space)]),
-        annotations,
-        data: built.data(),
-        type_: "Opaque".into(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::{
@@ -330,7 +229,15 @@ mod tests {
         super::sample::{annotate, built, fresh, full, head, in_step, key, now, snapshot, value},
         *,
     };
-    use crate::{resources::reason::Retry, secret::managed::MAX_BYTES, store::StoreError};
+    use crate::{
+        cluster::secrets::FullSecret,
+        resources::{
+            DeletionPolicy,
+            names::{CHANGE, DELETION_POLICY, REVISION, SYNC},
+        },
+        secret::managed::META_KEY,
+    };
+    use crate::{secret::managed::MAX_BYTES, store::StoreError};
 
     fn found(source: Source, there: Option<FullSecret>) -> Found {
         let target = there.map_or(Target::NotAsked, |secret| Target::There(Box::new(secret)));
@@ -400,7 +307,7 @@ mod tests {
         for (n, edit) in edits.into_iter().enumerate() {
             let mut there = full(&built(1, &[("A", "1")]), "101");
             edit(&mut there);
-            assert!(!is_as_written(&in_step(), Some(&there), &key()), "edit {n}");
+            assert!(!build::is_as_written(&in_step(), Some(&there), &key()), "edit {n}");
             let anew = there.immutable || there.type_ != "Opaque";
             let plan = decide(&in_step(), &found(read(1, &[("A", "1")]), Some(there)));
             assert_eq!(write(&plan).anew, anew, "edit {n}");

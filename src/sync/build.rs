@@ -1,0 +1,120 @@
+//! The managed Secret of a sync as it is written, and what can be told of the one that is there. Pure, and cannot fail.
+
+use std::collections::BTreeMap;
+
+use super::{gather::Known, look::target_name};
+use crate::{
+    cluster::secrets::{FullSecret, NewSecret},
+    resources::{
+        DeletionPolicy, Reason, Timestamp, Trigger,
+        condition::Verdict,
+        names::{CHANGE, DELETION_POLICY, MANAGED_BY, MANAGER, REVISION, SPACE, SYNC},
+    },
+    secret::{
+        ChangeRecord, Entry, FingerprintKey, Format, Identity, ManagedSecret, change,
+        managed::{META_KEY, Meta},
+    },
+};
+
+/// Whose managed Secret it is.
+pub fn identity(known: &Known) -> Identity<'_> {
+    Identity {
+        namespace: known.sync.metadata.namespace.as_deref().unwrap_or_default(),
+        sync_uid: known.sync.metadata.uid.as_deref().unwrap_or_default(),
+        space: known.space.as_ref().and_then(|s| s.metadata.name.as_deref()).unwrap_or_default(),
+    }
+}
+
+/// Whether a Secret is exactly what this sync last wrote, whatever its resourceVersion.
+pub fn is_as_written(known: &Known, target: Option<&FullSecret>, key: &FingerprintKey) -> bool {
+    let Some(secret) = target else { return false };
+    let content = ManagedSecret::read_back(&secret.data, &identity(known), key);
+    let name = known.sync.metadata.name.as_deref();
+    content.is_some_and(|content| secret.meta.revision == Some(content.revision.to_string()))
+        && secret.meta.sync.as_deref() == name
+        && secret.meta.space.as_deref() == Some(identity(known).space)
+        && secret.meta.retain == (known.sync.spec.deletion_policy() == DeletionPolicy::Retain)
+        && secret.type_ == "Opaque"
+        && !secret.immutable
+}
+
+/// Whether a Secret carries this sync's label.
+pub fn is_ours(known: &Known, secret: &FullSecret) -> bool {
+    secret.meta.sync == known.sync.metadata.name
+}
+
+/// The change that the last write of a Secret made.
+pub fn last_record(secret: &FullSecret) -> Option<ChangeRecord> {
+    serde_json::from_str(secret.object_meta.annotations.as_ref()?.get(CHANGE)?).ok()
+}
+
+/// The change from what is there to what is built.
+pub fn record_of(
+    built: &ManagedSecret,
+    there: Option<&FullSecret>,
+    trigger: Trigger,
+    now: jiff::Timestamp,
+) -> ChangeRecord {
+    let before = there.map(|secret| entries_as_they_are(secret, built)).unwrap_or_default();
+    let (added, changed, removed) = change::names(&before, &built.entries);
+    ChangeRecord {
+        version: built.revision.version,
+        revision: built.revision.to_string(),
+        time: Timestamp::millis(now),
+        trigger,
+        added,
+        changed,
+        removed,
+    }
+}
+
+/// What a Secret holds now, edited or not. Formats are not in the data: those of its own description, else of what comes.
+fn entries_as_they_are(secret: &FullSecret, built: &ManagedSecret) -> BTreeMap<String, Entry> {
+    let described: Option<Meta> = secret.data.get(META_KEY).and_then(|meta| serde_json::from_slice(meta.expose()).ok());
+    let described: BTreeMap<_, _> = described.into_iter().flat_map(|m| m.keys).map(|k| (k.name, k.format)).collect();
+    let format = |key: &String| {
+        described.get(key).copied().or_else(|| built.entries.get(key).map(|e| e.format)).unwrap_or(Format::Text)
+    };
+    let entries = secret.data.iter().filter(|(key, _)| *key != META_KEY);
+    entries.map(|(key, value)| (key.clone(), Entry { format: format(key), value: value.clone() })).collect()
+}
+
+/// Whether every key is delivered.
+pub fn keys_verdict(built: &ManagedSecret) -> Verdict {
+    if built.refused.is_empty() {
+        return Verdict::new(true, Reason::KeysComplete, &[("count", &built.entries.len().to_string())]);
+    }
+    let shown = built.refused.iter().take(20).map(|r| format!("{:?} ({})", cut(&r.key), r.why));
+    let mut keys = shown.collect::<Vec<_>>().join(", ");
+    if built.refused.len() > 20 {
+        keys.push_str(", …");
+    }
+    let count = built.refused.len().to_string();
+    Verdict::new(false, Reason::KeysRefused, &[("count", &count), ("keys", &keys)])
+}
+
+/// A store may have keys of any length.
+fn cut(key: &str) -> String {
+    key.chars().take(80).collect()
+}
+
+/// The managed Secret as it is written.
+pub fn secret(known: &Known, built: &ManagedSecret, record: &ChangeRecord) -> NewSecret {
+    let of = identity(known);
+    let text = |pairs: &[(&str, &str)]| pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+    let sync = known.sync.metadata.name.as_deref().unwrap_or_default();
+    let revision = built.revision.to_string();
+    let change = serde_json::to_string(record).expect("names and times are always JSON");
+    let mut annotations: BTreeMap<String, String> = text(&[(REVISION, &revision), (CHANGE, &change)]);
+    if known.sync.spec.deletion_policy() == DeletionPolicy::Retain {
+        annotations.insert(DELETION_POLICY.to_owned(), "Retain".to_owned());
+    }
+    NewSecret {
+        namespace: of.namespace.to_owned(),
+        name: target_name(&known.sync).to_owned(),
+        labels: text(&[(MANAGED_BY, MANAGER), (SYNC, sync), (SPACE, of.space)]),
+        annotations,
+        data: built.data(),
+        type_: "Opaque".into(),
+    }
+}
