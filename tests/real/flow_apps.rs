@@ -346,12 +346,10 @@ async fn an_uninstall_changes_no_workload_and_neither_does_installing_again() {
     let injected = tenant.api::<Deployment>().get("ingest").await.unwrap();
     world.plane.kubectl(&["delete", "crd", "flowapps.spacesync.dev", "--timeout=20s"]).unwrap();
     tokio::time::sleep(std::time::Duration::from_secs(2)).await;
-    operator.kill();
     let crds = format!("{}/crds", env!("CARGO_MANIFEST_DIR"));
     world.plane.kubectl(&["apply", "--server-side", "-k", &crds]).unwrap();
     world.plane.kubectl(&["wait", "--for=condition=Established", "crd", "--all", "--timeout=20s"]).unwrap();
-    let operator = world.operator(&[]);
-    tokio::time::sleep(std::time::Duration::from_secs(2)).await;
+    let operator = world.successor(&mut operator).await;
     let after = tenant.api::<Deployment>().get("ingest").await.unwrap();
     assert_eq!(mounts(&after).len(), 1, "{}", operator.log());
     assert_eq!(after.metadata.labels, injected.metadata.labels);

@@ -245,9 +245,7 @@ async fn an_unchanged_world_costs_no_request_and_a_restart_reads_and_writes_noth
     let versions = versions(&tenant).await;
     tokio::time::sleep(Duration::from_secs(3)).await;
     assert_eq!(tenant.requests(), before, "while it runs");
-    operator.kill();
-    let again = world.operator(&[]);
-    tokio::time::sleep(Duration::from_secs(3)).await;
+    let again = world.successor(&mut operator).await;
     assert_eq!(tenant.requests().split_off(before.len()), Vec::<String>::new(), "{}", again.log());
     assert_eq!(self::versions(&tenant).await, versions);
     tenant.entry(&[("A", "2")]).await;

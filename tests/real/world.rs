@@ -140,6 +140,21 @@ impl World {
         operator
     }
 
+    /// Ends an operator in peace, so that it hands over its lease, and starts the next. Returns when that has looked
+    /// at everything once, or would have: a standby looks at nothing, and a test of what it does not do would say nothing.
+    pub async fn successor(&self, last: &mut Operator) -> Operator {
+        last.signal("TERM");
+        last.wait();
+        let next = self.operator(&[]);
+        let began = Instant::now();
+        while !next.log().contains("leading") {
+            assert!(began.elapsed() < Duration::from_secs(30), "{}", next.log());
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        next
+    }
+
     /// Starts an operator and does not wait.
     pub fn operator_unready(&self, environment: &[(&str, &str)]) -> Operator {
         let number = self.operators.fetch_add(1, Ordering::Relaxed);
