@@ -6,11 +6,15 @@
 : "${box:?is the name of the cgroup}"
 roots() { find /sys/fs/cgroup -maxdepth 2 -type d -name "$box" 2>/dev/null; }
 
+# Each root by its name, never a list that may be empty by now, for somebody else may clean up as well: given no folder,
+# `find` takes the one that it stands in, and all that is emptied and killed here would be the host's.
 tries=0
 while [ -n "$(roots)" ] && [ $tries -lt 200 ]; do
-    left=$(find $(roots) -name cgroup.procs -exec cat {} + 2>/dev/null)
-    [ -z "$left" ] || kill -KILL $left 2>/dev/null
-    find $(roots) -depth -type d -exec rmdir {} \; 2>/dev/null
+    for root in $(roots); do
+        left=$(find "${root:?}" -name cgroup.procs -exec cat {} + 2>/dev/null)
+        [ -z "$left" ] || kill -KILL $left 2>/dev/null
+        find "${root:?}" -depth -type d -exec rmdir {} \; 2>/dev/null
+    done
     tries=$((tries + 1))
     sleep 0.02
 done
