@@ -40,6 +40,8 @@ class Redactor {
   #shift = 0;
   /** How many patterns it knows. */
   size = 0;
+  /** Of the longest pattern. */
+  longest = 0;
 
   /** @param {readonly SecretSource[]} snapshots where two hold the same text, the first names it */
   constructor(snapshots) {
@@ -73,6 +75,7 @@ class Redactor {
     if (group) group.push(pattern);
     else this.#groups.set(anchor, [pattern]);
     this.size += 1;
+    this.longest = Math.max(this.longest, text.length);
   }
 
   /**
