@@ -92,7 +92,7 @@ test('a reader that cuts is not made to wait for what it does not show', () => {
   const huge = Buffer.alloc(50_000_000, 'x');
   huge.write(TOKEN, 990);
   const start = process.hrtime.bigint();
-  assert.equal(redact(huge, 1000).toString().slice(985), `xxxxx${LABEL}`);
+  assert.match(redact(huge, 1000).toString(), /^x{990}‹SECRETS\.token›x*…$/);
   assert.ok(process.hrtime.bigint() - start < 100_000_000n);
 });
 
