@@ -52,7 +52,7 @@ for (const [what, text, redacted] of [
   ['cut by util.inspect', "'the token is tok-4f9a1'... 5 more characters", "'the token is ‹SECRETS.token›'... 5 more characters"],
   ['bytes cut by util.inspect', util.inspect(Buffer.from('.'.repeat(40) + 'tok-4f9a1c77e2')), `<Buffer ${'2e '.repeat(40)}‹SECRETS.token›... 4 more bytes>`],
   ['cut within an escape', `?q=${encodeURIComponent('a pass phrase! (long)').slice(0, 16)}...`, '?q=‹SECRETS.spaced›...'],
-  ['JSON in JSON, cut within an escape', `{"text":"{\\"p\\":\\"pa\\\\\\"ss\\\\\\\\wo'\\...`, `{"text":"{\\"p\\":\\"‹SECRETS.quoted›...`],
+  ['JSON in JSON, cut within an escape', `{"text":"{\\"p\\":\\"pa\\\\\\"ss\\\\\\\\wo'\\...`, `{"text":"{\\"p\\":\\"‹SECRETS.quoted›\\...`],
   ['cut to less than 8 characters', 'the token is tok-4f9...', 'the token is tok-4f9...'],
   ['a prefix that is not cut', 'see tok-4f9a1 for more', 'see tok-4f9a1 for more'],
   ['less than 8 characters', 'seven77 seven77', 'seven77 seven77'],
