@@ -4,7 +4,7 @@ const fs = require('node:fs');
 const path = require('node:path');
 
 const { Problem } = require('./problem');
-const { parse } = require('./snapshot');
+const { META, parse } = require('./snapshot');
 
 /** @typedef {import('./snapshot').Snapshot} Snapshot */
 /**
@@ -13,7 +13,6 @@ const { parse } = require('./snapshot');
  */
 /** Which files the pod is told things by, below `.spacesync/`. @typedef {'token' | 'url' | 'ca.crt' | 'revision' | 'flow-app-version'} Told */
 
-const META = '.spacesync.json';
 const LINK = '..data';
 
 // A kubelet swaps a volume at most every 100 ms or so; reading 1 MiB takes a few. More tries than this mean that
@@ -31,7 +30,7 @@ function read(mountPath) {
     const reading = before === null ? withoutData(mountPath) : readTarget(path.resolve(mountPath, before));
     if (target(mountPath) === before) return reading;
   }
-  return { kind: 'broken', problem: new Problem('SnapshotUnreadable', 'the mount changes all the time') };
+  return { kind: 'broken', problem: new Problem('SnapshotUnreadable', { what: 'restless' }) };
 }
 
 /**
@@ -48,14 +47,35 @@ function target(mountPath) {
 }
 
 /**
- * One of the files below `.spacesync/`, trimmed.
+ * Some of the files below `.spacesync/`, trimmed, and all from the same moment.
+ * @param {string} mountPath
+ * @param {Told[]} names
+ * @returns {(string | null)[]} null where one is absent, unreadable or empty: not told yet
+ */
+function toldTogether(mountPath, names) {
+  for (let tries = 1; ; tries += 1) {
+    const before = target(mountPath);
+    const contents = names.map((name) => toldIn(path.resolve(mountPath, before ?? LINK), name));
+    if (target(mountPath) === before || tries === TRIES) return contents;
+  }
+}
+
+/**
  * @param {string} mountPath
  * @param {Told} name
- * @returns {string | null} null where it is absent, unreadable or empty: not told yet
  */
 function told(mountPath, name) {
+  return toldTogether(mountPath, [name])[0];
+}
+
+/**
+ * @param {string} folder
+ * @param {Told} name
+ * @returns {string | null}
+ */
+function toldIn(folder, name) {
   try {
-    return fs.readFileSync(path.join(mountPath, LINK, '.spacesync', name), 'utf8').trim() || null;
+    return fs.readFileSync(path.join(folder, '.spacesync', name), 'utf8').trim() || null;
   } catch {
     return null;
   }
@@ -85,7 +105,7 @@ function readTarget(folder) {
       .filter((entry) => !entry.isDirectory() && !entry.name.startsWith('..'))
       .map((entry) => entry.name);
     if (names.length === 0) return { kind: 'empty' };
-    if (!names.includes(META)) throw new Problem('SnapshotMissing', `there is no ${META}`);
+    if (!names.includes(META)) throw new Problem('SnapshotMissing', { what: 'no-meta' });
     const files = new Map(names.map((name) => [name, fs.readFileSync(path.join(folder, name))]));
     const meta = /** @type {Buffer} */ (files.get(META));
     files.delete(META);
@@ -100,8 +120,8 @@ function readTarget(folder) {
  * @returns {Problem}
  */
 function unreadable(error) {
-  const where = typeof error?.path === 'string' ? path.basename(error.path) : 'the mount';
-  return new Problem('SnapshotUnreadable', `${where}: ${error?.code ?? 'unknown'}`);
+  const file = typeof error?.path === 'string' ? path.basename(error.path) : '';
+  return new Problem('SnapshotUnreadable', { what: 'unreadable', file, code: String(error?.code) });
 }
 
-module.exports = { read, target, told };
+module.exports = { LINK, read, target, told, toldTogether };

@@ -7,15 +7,21 @@
  *   | 'ProtectionUnavailable' | 'RuntimeError'} ProblemWord
  */
 
-/** What is wrong with the files of a mount: a word, and never a part of a value. */
+/**
+ * What a person is told beside the word: the name of a text in `locales/`, and what stands in it. File and key names only.
+ * @typedef {{what: 'restless' | 'no-meta' | 'not-json' | 'not-utf8' | 'field' | 'keys-missing' | 'keys-unnamed' | 'unreadable',
+ *   file?: string, names?: string, code?: string}} Detail
+ */
+
+/** What is wrong with the files of a mount. Never quotes a value. */
 class Problem extends Error {
   /**
    * @param {ProblemWord} word
-   * @param {string} detail for the log: names and places only
+   * @param {Detail} detail
    * @param {string | null} [revision] of the damaged files, where it could be read
    */
   constructor(word, detail, revision = null) {
-    super(`${word}: ${detail}`);
+    super(word);
     this.name = 'Problem';
     this.word = word;
     this.detail = detail;

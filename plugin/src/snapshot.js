@@ -13,6 +13,12 @@ const { Problem } = require('./problem');
  */
 /** @typedef {{added: string[], changed: string[], removed: string[]}} Changes by key name, sorted */
 
+/** The reserved file that describes the others. */
+const META = '.spacesync.json';
+
+/** So many names are enough in a log line. */
+const SOME = 5;
+
 /** `<version>-<fingerprint>`, as the operator writes it. */
 const REVISION = /^\d{1,20}-[0-9a-f]{16}$/;
 
@@ -122,13 +128,12 @@ function parse(meta, files) {
   const named = new Set(said.keys.map((key) => key.name));
   const missing = said.keys.map((key) => key.name).filter((name) => !files.has(name));
   const unnamed = [...files.keys()].filter((name) => !named.has(name));
-  if (missing.length + unnamed.length > 0) {
-    throw new Problem('SnapshotIncomplete', differences(missing, unnamed), said.revision);
-  }
+  if (missing.length > 0) throw incomplete('keys-missing', missing, said);
+  if (unnamed.length > 0) throw incomplete('keys-unnamed', unnamed, said);
   const texts = new Map(said.keys.map(({ name, format }) => {
     const text = decode(/** @type {Buffer} */ (files.get(name)));
-    if (text === null) throw new Problem('SnapshotMalformed', `${name} is not UTF-8`, said.revision);
-    if (format === 'json' && !isJson(text)) throw new Problem('SnapshotMalformed', `${name} is not JSON`, said.revision);
+    if (text === null) throw malformed('not-utf8', name, said);
+    if (format === 'json' && !isJson(text)) throw malformed('not-json', name, said);
     return [name, text];
   }));
   return new Snapshot(said, texts);
@@ -140,11 +145,11 @@ function parse(meta, files) {
  */
 function parseMeta(bytes) {
   const text = decode(bytes);
-  if (text === null || !isJson(text)) throw new Problem('SnapshotMalformed', '.spacesync.json is not JSON');
+  if (text === null || !isJson(text)) throw malformed('not-json', META, null);
   const meta = JSON.parse(text);
   const revision = typeof meta?.revision === 'string' && REVISION.test(meta.revision) ? meta.revision : null;
   const wrong = wrongField(meta, revision);
-  if (wrong !== null) throw new Problem('SnapshotMalformed', `.spacesync.json: ${wrong}`, revision);
+  if (wrong !== null) throw new Problem('SnapshotMalformed', { what: 'field', file: META, names: wrong }, revision);
   return meta;
 }
 
@@ -154,7 +159,7 @@ function parseMeta(bytes) {
  * @returns {string | null} the first field that is not what it should be
  */
 function wrongField(meta, revision) {
-  if (typeof meta !== 'object' || meta === null) return 'not an object';
+  if (typeof meta !== 'object' || meta === null) return '{}';
   if (typeof meta.space !== 'string') return 'space';
   if (!Number.isSafeInteger(meta.version) || meta.version < 0) return 'version';
   if (revision === null) return 'revision';
@@ -171,15 +176,22 @@ function areKeys(keys) {
 }
 
 /**
- * @param {string[]} missing
- * @param {string[]} unnamed
+ * @param {'keys-missing' | 'keys-unnamed'} what
+ * @param {string[]} names
+ * @param {Meta} said
  */
-function differences(missing, unnamed) {
-  const some = (/** @type {string[]} */ names) => names.slice(0, 5).join(', ') + (names.length > 5 ? ', …' : '');
-  return [
-    missing.length > 0 ? `without ${some(missing)}` : '',
-    unnamed.length > 0 ? `with ${some(unnamed)}, which .spacesync.json does not name` : '',
-  ].filter(Boolean).join('; ');
+function incomplete(what, names, said) {
+  const some = names.slice(0, SOME).join(', ') + (names.length > SOME ? ', …' : '');
+  return new Problem('SnapshotIncomplete', { what, names: some }, said.revision);
+}
+
+/**
+ * @param {'not-json' | 'not-utf8'} what
+ * @param {string} file
+ * @param {Meta | null} said
+ */
+function malformed(what, file, said) {
+  return new Problem('SnapshotMalformed', { what, file }, said?.revision);
 }
 
 /**
@@ -219,4 +231,4 @@ function hasInexactNumber(json) {
   return false;
 }
 
-module.exports = { Snapshot, parse };
+module.exports = { META, Snapshot, parse };
