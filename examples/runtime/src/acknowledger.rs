@@ -1,0 +1,102 @@
+//! Says the newest acknowledgement until it has arrived. Flows never wait for it.
+
+use std::{
+    path::PathBuf,
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    thread,
+    time::{Duration, Instant},
+};
+
+use crate::{
+    api::{self, Failure},
+    state::Ack,
+};
+
+const FIRST_WAIT: Duration = Duration::from_millis(250);
+const LONGEST_WAIT: Duration = Duration::from_secs(30);
+
+/// A thread with a slot for one acknowledgement: a newer one takes the older one's place.
+pub struct Acknowledger {
+    slot: Arc<(Mutex<Slot>, Condvar)>,
+}
+
+#[derive(Default)]
+struct Slot {
+    ack: Option<Ack>,
+    /// Something has changed since the last attempt began.
+    news: bool,
+}
+
+impl Acknowledger {
+    /// Reads where to say it from `mount`.
+    pub fn start(mount: PathBuf) -> Self {
+        let slot = Arc::new((Mutex::new(Slot::default()), Condvar::new()));
+        let own = slot.clone();
+        thread::spawn(move || run(&own, |ack| api::acknowledge(&mount, ack)));
+        Self { slot }
+    }
+
+    /// To be said instead of whatever was to be said.
+    pub fn say(&self, ack: Ack) {
+        let mut slot = lock(&self.slot.0);
+        *slot = Slot { ack: Some(ack), news: true };
+        self.slot.1.notify_one();
+    }
+
+    /// Where something is still to be said: try now.
+    pub fn hurry(&self) {
+        lock(&self.slot.0).news = true;
+        self.slot.1.notify_one();
+    }
+}
+
+fn run((slot, changed): &(Mutex<Slot>, Condvar), post: impl Fn(&Ack) -> Result<(), Failure>) {
+    let mut failures = 0;
+    let mut tried: Option<Ack> = None;
+    loop {
+        let ack = {
+            let idle = |slot: &mut Slot| slot.ack.is_none();
+            let mut slot = changed.wait_while(lock(slot), idle).unwrap_or_else(PoisonError::into_inner);
+            slot.news = false;
+            slot.ack.clone().expect("not idle")
+        };
+        if tried.as_ref() != Some(&ack) {
+            failures = 0;
+        }
+        let began = Instant::now();
+        let outcome = post(&ack);
+        let mut slot = lock(slot);
+        match &outcome {
+            Ok(()) => {
+                eprintln!("acknowledged {} in {} ms", ack.revision, began.elapsed().as_millis());
+                if slot.ack.as_ref() == Some(&ack) {
+                    slot.ack = None;
+                }
+            }
+            Err(failure) => {
+                let wait = wait(failures, failure, fastrand::f64());
+                if failures == 0 {
+                    eprintln!("cannot acknowledge {}: {failure:?}; trying again", ack.revision);
+                }
+                failures += 1;
+                drop(changed.wait_timeout_while(slot, wait, |slot| !slot.news));
+            }
+        }
+        tried = Some(ack);
+    }
+}
+
+/// How long to wait after so many failures. `random` is in 0..1: many pods lose the same operator at once, and are not to
+/// come back at once.
+fn wait(failures: u32, failure: &Failure, random: f64) -> Duration {
+    let longest = FIRST_WAIT.saturating_mul(2_u32.saturating_pow(failures)).min(LONGEST_WAIT);
+    let wait = longest.mul_f64(0.5 + random / 2.0);
+    match failure {
+        Failure::Refused { retry_after: Some(after), .. } => wait.max((*after).min(LONGEST_WAIT)),
+        _ => wait,
+    }
+}
+
+fn lock(slot: &Mutex<Slot>) -> MutexGuard<'_, Slot> {
+    slot.lock().unwrap_or_else(PoisonError::into_inner)
+}
