@@ -100,3 +100,61 @@ fn wait(failures: u32, failure: &Failure, random: f64) -> Duration {
 fn lock(slot: &Mutex<Slot>) -> MutexGuard<'_, Slot> {
     slot.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+    use crate::{api::tests::Server, snapshot::tests::Mount};
+
+    fn ack(revision: &str) -> Ack {
+        Ack { revision: revision.to_owned(), error: None }
+    }
+
+    #[test]
+    fn waits_grow_to_a_bound_and_are_never_all_alike() {
+        let gone = Failure::Unreachable(String::new());
+        assert_eq!(wait(0, &gone, 1.0), FIRST_WAIT);
+        assert_eq!(wait(0, &gone, 0.0), FIRST_WAIT / 2);
+        assert_eq!(wait(3, &gone, 1.0), FIRST_WAIT * 8);
+        assert_eq!(wait(1000, &gone, 1.0), LONGEST_WAIT);
+    }
+
+    #[test]
+    fn who_is_told_when_to_come_back_comes_back_then_but_not_in_an_hour() {
+        let refused = |after| Failure::Refused { status: 429, retry_after: Some(Duration::from_secs(after)) };
+        assert_eq!(wait(0, &refused(7), 0.0), Duration::from_secs(7));
+        assert_eq!(wait(0, &refused(3600), 0.0), LONGEST_WAIT);
+    }
+
+    #[test]
+    fn the_newest_is_said_in_place_of_one_that_did_not_arrive() {
+        let (tried, attempts) = mpsc::channel();
+        let slot = Arc::new((Mutex::new(Slot::default()), Condvar::new()));
+        let own = slot.clone();
+        let post = move |ack: &Ack| {
+            tried.send(ack.revision.clone()).expect("the test listens");
+            if ack.revision == "1-a" { Err(Failure::NotToldYet("url")) } else { Ok(()) }
+        };
+        thread::spawn(move || run(&own, post));
+        let acknowledger = Acknowledger { slot };
+        acknowledger.say(ack("1-a"));
+        assert_eq!(attempts.recv().as_deref(), Ok("1-a"));
+        acknowledger.say(ack("2-b"));
+        while attempts.recv().as_deref() != Ok("2-b") {}
+        let rest = attempts.recv_timeout(FIRST_WAIT * 3);
+        assert_eq!(rest, Err(mpsc::RecvTimeoutError::Timeout), "it is said once");
+    }
+
+    #[test]
+    fn an_operator_that_comes_back_is_told_what_it_missed() {
+        let (server, mount) = (Server::start(vec![503, 503, 204]), Mount::new());
+        server.tell(&mount, "token");
+        let acknowledger = Acknowledger::start(mount.path().to_owned());
+        acknowledger.say(ack("7-f"));
+        for _ in 0..3 {
+            assert!(server.request().contains("\"revision\":\"7-f\""));
+        }
+    }
+}

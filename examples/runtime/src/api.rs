@@ -76,3 +76,7 @@ fn agent(ca: &str) -> Result<Agent, Failure> {
         .timeout_global(Some(TIMEOUT));
     Ok(config.build().into())
 }
+
+#[cfg(test)]
+#[path = "api_tests.rs"]
+pub mod tests;

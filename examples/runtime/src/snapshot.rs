@@ -64,6 +64,7 @@ enum Format {
 
 /// Why the mount could not be loaded, in the words of the contract.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[allow(clippy::enum_variant_names, reason = "the contract has other words too, which do not concern this runtime")]
 pub enum Problem {
     /// There is no Secret (yet).
     SnapshotMissing,

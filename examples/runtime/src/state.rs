@@ -100,8 +100,8 @@ mod tests {
     use super::*;
     use crate::snapshot::tests::Mount;
 
-    fn ack(revision: &str) -> Option<Ack> {
-        Some(Ack { revision: revision.to_owned(), error: None })
+    fn ack(revision: &str) -> Ack {
+        Ack { revision: revision.to_owned(), error: None }
     }
 
     fn look(state: &State, mount: &Mount) -> Option<Ack> {
@@ -116,10 +116,10 @@ mod tests {
     fn a_new_revision_is_loaded_and_said_once() {
         let (state, mount) = (State::default(), Mount::new());
         mount.swap("1-a", &[("KEY", "one")]);
-        assert_eq!(look(&state, &mount), ack("1-a"));
+        assert_eq!(look(&state, &mount), Some(ack("1-a")));
         assert_eq!(look(&state, &mount), None);
         mount.swap("2-b", &[("KEY", "two")]);
-        assert_eq!(look(&state, &mount), ack("2-b"));
+        assert_eq!(look(&state, &mount), Some(ack("2-b")));
         assert_eq!(revision(&state), "2-b");
     }
 
@@ -164,7 +164,7 @@ mod tests {
         assert_eq!(look(&state, &mount), Some(said));
         assert_eq!(revision(&state), "1-a");
         mount.swap("1-a", &[("KEY", "one")]);
-        assert_eq!(look(&state, &mount), ack("1-a"));
+        assert_eq!(look(&state, &mount), Some(ack("1-a")));
         assert_eq!(state.held().problem, None);
     }
 }
