@@ -31,7 +31,7 @@ pub async fn chapter(pods: &FlowPods) -> Result<()> {
     let Some(address) = pods.addresses().next() else { return Ok(()) };
     story::chapter("6. The editor");
     let masked = async {
-        let token = sign_in(&address, "viewer").await?;
+        let token = sign_in(&address, "viewer", "read").await?;
         let context = format!("http://{address}/context/global/SECRETS");
         let seen = json_of(reqwest::Client::new().get(context).bearer_auth(token)).await?.to_string();
         if !seen.contains("MY_API_TOKEN") || seen.contains("token-") || seen.contains("smtp.example.org") {
@@ -52,8 +52,8 @@ pub fn addresses(pods: &FlowPods) {
 }
 
 /// A token of the editor's own API.
-async fn sign_in(address: &str, who: &str) -> Result<String> {
-    let form = format!("client_id=node-red-editor&grant_type=password&scope=*&username={who}&password={who}");
+async fn sign_in(address: &str, who: &str, scope: &str) -> Result<String> {
+    let form = format!("client_id=node-red-editor&grant_type=password&scope={scope}&username={who}&password={who}");
     let request = reqwest::Client::new()
         .post(format!("http://{address}/auth/token"))
         .header("content-type", "application/x-www-form-urlencoded")
