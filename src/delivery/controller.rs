@@ -11,7 +11,7 @@ use super::{
 use crate::{
     cluster::{self, cache::Key, queue::Next},
     operator::Context,
-    resources::{Reason, reason::Retry},
+    resources::{Reason, owner, reason::Retry},
 };
 
 /// An API server that is away is waited for.
@@ -59,7 +59,7 @@ async fn write_status(ctx: &Context, known: &Known, injected: Injected) -> clust
     let old = known.app.status.as_ref();
     let new = status::build(known, injected, jiff::Timestamp::now());
     let Some(mut written) = ctx.cluster.patch_status(&*known.app, old, &new).await? else { return Ok(()) };
-    written.metadata.managed_fields = None;
+    owner::strip(&mut written.metadata);
     ctx.caches.flow_apps.put(written);
     if let Some((reason, message)) = status::warning(old, &new) {
         tracing::warn!(flow_app = %known.key, %reason, message);

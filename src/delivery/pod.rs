@@ -4,7 +4,7 @@ use k8s_openapi::api::core::v1::Pod;
 
 use crate::{
     cluster::cache::{Item, Key, version_number},
-    resources::names::{FLOW_APP, FLOW_APP_VERSION, LOADED, REVISION, SIGNAL},
+    resources::names::{FLOW_APP, FLOW_APP_VERSION, LEGACY_NODES, LOADED, REVISION, RUNTIME, SIGNAL},
 };
 
 /// A pod that carries the injected label.
@@ -36,6 +36,12 @@ pub struct PodView {
     pub signal: Option<String>,
     /// The acknowledgement of its runtime.
     pub loaded: Option<Ack>,
+    /// What acknowledged, with its versions.
+    pub runtime: Option<String>,
+    /// How many legacy Secret Manager nodes it found in its flows.
+    pub legacy_nodes: Option<u32>,
+    /// When its youngest container was started, in whole seconds.
+    pub started_at: Option<jiff::Timestamp>,
 }
 
 /// The pod condition `spacesync.dev/Loaded`.
@@ -78,6 +84,12 @@ impl PodView {
                 reason: c.reason.clone().unwrap_or_default(),
                 revision: c.message.clone().unwrap_or_default(),
             }),
+            runtime: annotation(RUNTIME).filter(|runtime| !runtime.is_empty()),
+            legacy_nodes: annotation(LEGACY_NODES).and_then(|count| count.parse().ok()),
+            started_at: containers
+                .iter()
+                .filter_map(|c| Some(c.state.as_ref()?.running.as_ref()?.started_at.as_ref()?.0))
+                .max(),
         })
     }
 

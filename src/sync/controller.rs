@@ -18,7 +18,7 @@ use crate::{
         queue::Next,
     },
     operator::Context,
-    resources::{Reason, SpaceSecretSync, reason::Retry},
+    resources::{Reason, SpaceSecretSync, owner, reason::Retry},
 };
 
 /// Looks at one sync and does what there is to do.
@@ -88,7 +88,7 @@ async fn write_status(
     let new = status::build(known, plan, applied, |revision| ctx.delivery_of(&known.sync, revision), now);
     let written = ctx.cluster.patch_status(&*known.sync, old, &new).await?;
     if let Some(mut written) = written {
-        written.metadata.managed_fields = None;
+        owner::strip(&mut written.metadata);
         ctx.caches.syncs.put(written);
     }
     for (reason, message) in status::warnings(old, &new) {

@@ -9,6 +9,7 @@ mod canary;
 mod content;
 mod flow_apps;
 mod managers;
+mod pod_api;
 mod running;
 mod scan;
 mod signals;
