@@ -9,7 +9,11 @@ use super::{
     status,
 };
 use crate::{
-    cluster::{self, cache::Key, queue::Next},
+    cluster::{
+        self,
+        cache::Key,
+        queue::{Lane, Next},
+    },
     operator::Context,
     resources::{Reason, reason::Retry},
 };
@@ -55,9 +59,17 @@ async fn inject(ctx: &Context, known: &Known) -> cluster::Result<Injected> {
     }
 }
 
+/// Writes the status where it differs; what only counts pods waits a while for more.
 async fn write_status(ctx: &Context, known: &Known, injected: Injected) -> cluster::Result<()> {
     let old = known.app.status.as_ref();
     let new = status::build(known, injected, jiff::Timestamp::now());
+    if let Some(weight) = status::weight(old, &new)
+        && let Some(wait) = ctx.paces.flow_apps.wait(&known.key, weight)
+    {
+        ctx.queues.flow_apps.add_after(known.key.clone(), Lane::Normal, wait);
+        return Ok(());
+    }
+    ctx.paces.flow_apps.settled(&known.key);
     let Some(mut written) = ctx.cluster.patch_status(&*known.app, old, &new).await? else { return Ok(()) };
     written.metadata.managed_fields = None;
     ctx.caches.flow_apps.put(written);
@@ -79,6 +91,7 @@ fn next(known: &Known, began: jiff::Timestamp, retry: Option<Retry>) -> Next {
 
 /// The FlowApp has gone: what was injected for it is withdrawn, unless the definition itself is going.
 async fn farewell(ctx: &Context, key: &Key) -> cluster::Result<Next> {
+    ctx.paces.flow_apps.settled(key);
     let workloads = gather::injected_for(ctx, key);
     if workloads.is_empty() || gather::is_ending(ctx, &key.namespace) {
         return Ok(Next::OnChange);

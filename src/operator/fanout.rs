@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// What comes in numbers, such as the acknowledgements of many pods, is counted and written together.
-const GATHER: Duration = Duration::from_millis(250);
+pub const GATHER: Duration = Duration::from_millis(250);
 
 /// Connects every cache with the queues. Called once, before the caches are watched.
 pub fn connect(ctx: &Arc<Context>) {
@@ -125,8 +125,9 @@ fn flow_app(ctx: &Context, change: &Change<FlowApp>) {
         }
     }
     // What its pods have loaded, or will not load any more, stands in the status of the sync that serves it.
-    let standing =
-        |app: &FlowApp| app.status.as_ref().map(|s| (s.sync.clone(), s.summary.clone(), loaded(&s.conditions)));
+    let standing = |app: &FlowApp| {
+        app.status.as_ref().map(|s| (s.sync.clone(), s.summary.clone(), loaded(&s.conditions), s.pod_revisions.clone()))
+    };
     if moved(change, standing) {
         for app in [&change.old, &change.new].into_iter().flatten() {
             if let Some(sync) = app.status.as_ref().and_then(|status| status.sync.as_deref()) {
@@ -185,19 +186,21 @@ fn pod(ctx: &Context, change: &Change<PodView>) {
     let named: std::collections::BTreeSet<_> =
         [&change.old, &change.new].into_iter().flatten().map(|pod| app(pod)).collect();
     // Its revision is what we told it ourselves.
-    let of_interest =
-        |pod: &PodView| (pod.uid.clone(), pod.counts(), pod.ready, pod.loaded.clone(), pod.revision.clone());
-    if !moved(change, of_interest) {
+    let standing = |pod: &PodView| (pod.uid.clone(), pod.counts(), pod.loaded.clone(), pod.revision.clone());
+    let is_counted = moved(change, standing);
+    if !is_counted && !moved(change, |pod| (pod.ready, pod.runtime.clone(), pod.legacy_nodes)) {
         return;
     }
+    // Trouble is told at once.
+    let failed = change.new.as_ref().is_some_and(|pod| pod.loaded.as_ref().is_some_and(|ack| !ack.loaded));
+    let after = if failed { Duration::ZERO } else { GATHER };
     for app in named {
-        ctx.queues.flow_apps.add(Key::new(&change.key.namespace, &app), Lane::Normal);
-        if moved(change, |pod| (pod.uid.clone(), pod.counts(), pod.loaded.clone(), pod.revision.clone())) {
-            let served = ctx.caches.flow_apps.get(&Key::new(&change.key.namespace, &app));
-            let sync = served.and_then(|app| app.status.clone()).and_then(|status| status.sync);
-            if let Some(sync) = sync {
-                ctx.queues.syncs.add_after(Key::new(&change.key.namespace, &sync), Lane::Normal, GATHER);
-            }
+        let app = Key::new(&change.key.namespace, &app);
+        let served = ctx.caches.flow_apps.get(&app);
+        ctx.queues.flow_apps.add(app, Lane::Normal);
+        let sync = served.as_ref().and_then(|app| app.status.as_ref()?.sync.as_deref());
+        if let Some(sync) = sync.filter(|_| is_counted) {
+            ctx.queues.syncs.add_after(Key::new(&change.key.namespace, sync), Lane::Normal, after);
         }
     }
 }

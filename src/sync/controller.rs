@@ -15,7 +15,7 @@ use crate::{
     cluster::{
         self,
         cache::{Item, Key},
-        queue::Next,
+        queue::{Lane, Next},
     },
     operator::Context,
     resources::{Reason, SpaceSecretSync, reason::Retry},
@@ -77,6 +77,7 @@ async fn look_closer(
     Ok((found, plan))
 }
 
+/// Writes the status where it differs; what only counts pods waits a while for more.
 async fn write_status(
     ctx: &Context,
     known: &Known,
@@ -86,6 +87,14 @@ async fn write_status(
 ) -> cluster::Result<()> {
     let old = known.sync.status.as_ref();
     let new = status::build(known, plan, applied, |revision| ctx.delivery_of(&known.sync, revision), now);
+    let key = known.sync.key();
+    if let Some(weight) = status::weight(old, &new)
+        && let Some(wait) = ctx.paces.syncs.wait(&key, weight)
+    {
+        ctx.queues.syncs.add_after(key, Lane::Normal, wait);
+        return Ok(());
+    }
+    ctx.paces.syncs.settled(&key);
     let written = ctx.cluster.patch_status(&*known.sync, old, &new).await?;
     if let Some(mut written) = written {
         written.metadata.managed_fields = None;
@@ -110,6 +119,7 @@ async fn write_status(
 
 /// The sync has gone: so do its Secrets, each as its sync last said, unless the definition itself is going.
 async fn farewell(ctx: &Arc<Context>, key: &Key) -> cluster::Result<Next> {
+    ctx.paces.syncs.settled(key);
     let mut secrets = ctx.caches.managed.in_namespace(&key.namespace);
     secrets.retain(|secret| secret.sync.as_deref() == Some(&key.name) && !secret.terminating);
     if secrets.is_empty() {
