@@ -117,7 +117,7 @@ mod tests {
 
     use super::*;
 
-    fn projected(annotations: serde_json::Value, conditions: serde_json::Value) -> PodView {
+    fn projected(annotations: &serde_json::Value, conditions: &serde_json::Value) -> PodView {
         let pod = json!({
             "metadata": {"namespace": "ns", "name": "p", "uid": "u", "resourceVersion": "7",
                          "labels": {"spacesync.dev/flow-app": "ingest"}, "annotations": annotations},
@@ -132,7 +132,7 @@ mod tests {
         let runtime = "node-red/5.0.7 plugin/0.1.0 protection/context-store";
         let annotations = json!({"spacesync.dev/runtime": runtime, "spacesync.dev/legacy-nodes": "3"});
         let loaded = json!([{"type": "spacesync.dev/Loaded", "status": "True", "reason": "Loaded", "message": "1-aa"}]);
-        let pod = projected(annotations, loaded);
+        let pod = projected(&annotations, &loaded);
         assert!(pod.counts());
         assert_eq!(pod.loaded, Some(Ack { loaded: true, reason: "Loaded".into(), revision: "1-aa".into() }));
         assert_eq!((pod.runtime.as_deref(), pod.legacy_nodes), (Some(runtime), Some(3)));
@@ -143,10 +143,10 @@ mod tests {
         let endless = format!("a\u{1b}[31m\n{}", "x".repeat(5_000));
         let failed =
             json!([{"type": "spacesync.dev/Loaded", "status": "False", "reason": "R".repeat(900), "message": "m"}]);
-        let pod = projected(json!({"spacesync.dev/runtime": endless, "spacesync.dev/legacy-nodes": "-1"}), failed);
+        let pod = projected(&json!({"spacesync.dev/runtime": endless, "spacesync.dev/legacy-nodes": "-1"}), &failed);
         let runtime = pod.runtime.unwrap();
         assert!(runtime.starts_with("a[31mxxx") && runtime.len() == MAX_WORD, "{runtime:?}");
         assert_eq!((pod.legacy_nodes, pod.loaded.unwrap().reason.len()), (None, MAX_WORD));
-        assert_eq!(projected(json!({"spacesync.dev/runtime": "\u{7}"}), json!([])).runtime, None);
+        assert_eq!(projected(&json!({"spacesync.dev/runtime": "\u{7}"}), &json!([])).runtime, None);
     }
 }

@@ -48,8 +48,8 @@ async fn acknowledge(tenant: &Tenant<'_>, revision: &str, apart: Duration) {
     tokio::time::timeout(PATIENCE, acks).await.expect("all are told in time");
 }
 
-fn is_status(request: &&String) -> bool {
-    ["patch spacesecretsyncs/secrets/status", "patch flowapps/ingest/status"].contains(&request.as_str())
+fn is_status(request: &str) -> bool {
+    ["patch spacesecretsyncs/secrets/status", "patch flowapps/ingest/status"].contains(&request)
 }
 
 /// Waits until nothing was asked for a while.
@@ -89,7 +89,7 @@ async fn change(tenant: &Tenant<'_>, value: &str, apart: Duration) -> (usize, us
     let said = began.elapsed();
     quiet(tenant).await;
     let requests = tenant.requests().split_off(before);
-    let writes = requests.iter().filter(is_status).count();
+    let writes = requests.iter().filter(|request| is_status(request)).count();
     let signals = requests.iter().filter(|request| request.contains("pods/pod-")).count();
     println!(
         "{PODS} pods acknowledged within {acked:?}, said after {said:?}: {writes} status writes, {signals} signals"
