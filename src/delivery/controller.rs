@@ -15,7 +15,7 @@ use crate::{
         queue::{Lane, Next},
     },
     operator::Context,
-    resources::{Reason, reason::Retry},
+    resources::{Reason, condition::has_reason, reason::Retry},
 };
 
 /// An API server that is away is waited for.
@@ -75,7 +75,12 @@ async fn write_status(ctx: &Context, known: &Known, injected: Injected) -> clust
     ctx.caches.flow_apps.put(written);
     if let Some((reason, message)) = status::warning(old, &new) {
         tracing::warn!(flow_app = %known.key, %reason, message);
-        ctx.events.warn(&*known.app, reason, message);
+        let (caches, key) = (ctx.caches.clone(), known.key.clone());
+        let stays = move || {
+            let app = caches.flow_apps.get(&key);
+            app.is_some_and(|app| app.status.as_ref().is_some_and(|status| has_reason(&status.conditions, reason)))
+        };
+        ctx.events.warn_if_it_stays(&*known.app, reason, message, stays);
     }
     Ok(())
 }

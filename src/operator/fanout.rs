@@ -1,6 +1,6 @@
 //! Who is to look when something changed: the only place that knows which object concerns which.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
@@ -12,11 +12,12 @@ use crate::{
         secrets::{OwnObject, SecretMeta},
     },
     delivery::{
+        concern,
         pod::PodView,
         workload::{WorkloadKind, WorkloadMeta},
     },
     operator::caches::ObjectView,
-    resources::{FlowApp, SecretManager, Space, SpaceSecretSync, condition::find},
+    resources::{FlowApp, SecretManager, Space, SpaceSecretSync, condition::find, flow_app::WorkloadRef},
     store::embedded,
     sync::gather::entry_of,
 };
@@ -104,11 +105,13 @@ fn sync(ctx: &Context, change: &Change<SpaceSecretSync>) {
     }
     // Which sync serves an app, and who has a target, depends on these alone.
     if moved(change, |sync| (sync.metadata.uid.clone(), sync.spec.target.clone(), sync.spec.flow_apps.clone())) {
+        let namespace = &change.key.namespace;
+        let selected = concern::apps_selected(change, &ctx.caches.flow_apps.in_namespace(namespace));
         // Gathered: of many that come together, each is looked at once more and not once for each other.
-        for other in ctx.caches.syncs.in_namespace(&change.key.namespace) {
-            ctx.queues.syncs.add_after(other.key(), Lane::Normal, GATHER);
+        for other in concern::syncs_beside(change, &selected, &ctx.caches.syncs.in_namespace(namespace)) {
+            ctx.queues.syncs.add_after(other, Lane::Normal, GATHER);
         }
-        for app in ctx.caches.flow_apps.in_namespace(&change.key.namespace) {
+        for app in selected {
             ctx.queues.flow_apps.add(app.key(), Lane::Normal);
         }
     }
@@ -117,11 +120,16 @@ fn sync(ctx: &Context, change: &Change<SpaceSecretSync>) {
 fn flow_app(ctx: &Context, change: &Change<FlowApp>) {
     if moved(change, |app| (app.metadata.generation, app.metadata.uid.clone(), app.metadata.labels.clone())) {
         ctx.queues.flow_apps.add(change.key.clone(), Lane::Normal);
-        for other in ctx.caches.flow_apps.in_namespace(&change.key.namespace) {
-            ctx.queues.flow_apps.add(other.key(), Lane::Normal);
+        let namespace = &change.key.namespace;
+        let workload = |reference: &WorkloadRef| {
+            let kind = WorkloadKind::parse(&reference.kind)?;
+            ctx.caches.workloads(kind).get(&Key::new(namespace, &reference.name))
+        };
+        for other in concern::apps_beside(change, &ctx.caches.flow_apps.in_namespace(namespace), workload) {
+            ctx.queues.flow_apps.add(other, Lane::Normal);
         }
-        for sync in ctx.caches.syncs.in_namespace(&change.key.namespace) {
-            ctx.queues.syncs.add_after(sync.key(), Lane::Normal, GATHER);
+        for sync in concern::syncs_of(change, &ctx.caches.syncs.in_namespace(namespace)) {
+            ctx.queues.syncs.add_after(sync, Lane::Normal, GATHER);
         }
     }
     // What its pods have loaded, or will not load any more, stands in the status of the sync that serves it.
@@ -149,8 +157,13 @@ fn managed(ctx: &Context, change: &Change<SecretMeta>) {
         }
     }
     if moved(change, |secret| (secret.revision.clone(), secret.sync.clone())) {
-        for app in ctx.caches.flow_apps.in_namespace(namespace) {
-            ctx.queues.flow_apps.add(app.key(), Lane::Urgent);
+        let (apps, syncs) = (ctx.caches.flow_apps.in_namespace(namespace), ctx.caches.syncs.in_namespace(namespace));
+        let owners = [&change.old, &change.new].into_iter().flatten().filter_map(|secret| secret.sync.as_deref());
+        for owner in owners.collect::<BTreeSet<_>>() {
+            let Some(sync) = ctx.caches.syncs.get(&Key::new(namespace, owner)) else { continue };
+            for app in concern::apps_served(&sync, &apps, &syncs) {
+                ctx.queues.flow_apps.add(app, Lane::Urgent);
+            }
         }
     }
 }
@@ -183,8 +196,7 @@ fn namespace(ctx: &Context, change: &Change<ObjectView>) {
 
 fn pod(ctx: &Context, change: &Change<PodView>) {
     let app = |pod: &PodView| pod.flow_app.clone();
-    let named: std::collections::BTreeSet<_> =
-        [&change.old, &change.new].into_iter().flatten().map(|pod| app(pod)).collect();
+    let named: BTreeSet<_> = [&change.old, &change.new].into_iter().flatten().map(|pod| app(pod)).collect();
     // Its revision is what we told it ourselves.
     let standing = |pod: &PodView| (pod.uid.clone(), pod.counts(), pod.loaded.clone(), pod.revision.clone());
     let is_counted = moved(change, standing);

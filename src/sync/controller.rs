@@ -18,7 +18,7 @@ use crate::{
         queue::{Lane, Next},
     },
     operator::Context,
-    resources::{Reason, SpaceSecretSync, reason::Retry},
+    resources::{Reason, SpaceSecretSync, condition::has_reason, reason::Retry},
 };
 
 /// Looks at one sync and does what there is to do.
@@ -102,7 +102,12 @@ async fn write_status(
     }
     for (reason, message) in status::warnings(old, &new) {
         tracing::warn!(sync = %known.sync.key(), %reason, message);
-        ctx.events.warn(&*known.sync, reason, message);
+        let (caches, key) = (ctx.caches.clone(), known.sync.key());
+        let stays = move || {
+            let sync = caches.syncs.get(&key);
+            sync.is_some_and(|sync| sync.status.as_ref().is_some_and(|status| has_reason(&status.conditions, reason)))
+        };
+        ctx.events.warn_if_it_stays(&*known.sync, reason, message, stays);
     }
     if let (Applied::Written(secret), Some(version)) = (applied, new.version) {
         let record = new.history.first();
