@@ -15,7 +15,7 @@ const ROUNDS: usize = 20;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_changed_secret_stands_in_all_three_pods_twenty_times_without_a_restart() -> Result<()> {
-    if !is_root() {
+    if !stage::is_root() {
         println!("SKIPPED: a node needs root");
         return Ok(());
     }
@@ -51,8 +51,4 @@ async fn rounds(node: &NodeBox) -> Result<()> {
 
 fn ratio(ours: std::time::Duration, floor: std::time::Duration) -> f64 {
     ours.as_secs_f64() / floor.as_secs_f64()
-}
-
-fn is_root() -> bool {
-    std::os::unix::fs::MetadataExt::uid(&std::fs::metadata("/proc/self").expect("a process")) == 0
 }

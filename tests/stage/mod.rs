@@ -2,14 +2,22 @@
 //! bench.
 #![allow(dead_code, reason = "each of the three uses a part of it")]
 
+pub mod acked;
+pub mod bare_api;
+pub mod by_hand;
 pub mod files;
+pub mod floor;
+pub mod http;
+pub mod light_runtime;
 pub mod live;
 pub mod objects;
+pub mod pods;
+pub mod runtime;
 
 use std::{
-    fs::File,
-    io::{Read, Write},
-    net::{IpAddr, SocketAddr, TcpListener, TcpStream},
+    fs::{self, File},
+    net::{IpAddr, SocketAddr, TcpListener},
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::Arc,
@@ -31,6 +39,11 @@ const READY_LIMIT: Duration = Duration::from_secs(30);
 /// The repository.
 pub fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Whether pods can run here.
+pub fn is_root() -> bool {
+    fs::metadata("/proc/self").is_ok_and(|process| process.uid() == 0)
 }
 
 /// Applies what the operator needs: definitions, namespace, role and policies. Not its Deployment: it runs on the host.
@@ -109,18 +122,12 @@ impl Operator {
 
     /// `GET` of its health and metrics port: status and body.
     pub fn get(&self, path: &str) -> Option<(u16, String)> {
-        let mut stream = TcpStream::connect(self.health).ok()?;
-        stream.set_read_timeout(Some(Duration::from_secs(5))).ok()?;
-        write!(stream, "GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n").ok()?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).ok()?;
-        let status = answer.split_whitespace().nth(1)?.parse().ok()?;
-        Some((status, answer.split_once("\r\n\r\n")?.1.to_owned()))
+        http::get(self.health, path)
     }
 
     /// The end of its log.
     pub fn last_words(&self) -> String {
-        let log = std::fs::read_to_string(&self.log).unwrap_or_default();
+        let log = fs::read_to_string(&self.log).unwrap_or_default();
         let lines: Vec<&str> = log.lines().collect();
         lines[lines.len().saturating_sub(15)..].join("\n")
     }
