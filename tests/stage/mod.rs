@@ -25,7 +25,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use devcluster::Cluster;
 use kube::{
     Client, Config,
@@ -71,6 +71,8 @@ pub struct Operator {
     process: Child,
     /// Where it serves health and metrics.
     pub health: SocketAddr,
+    /// Where it serves pods.
+    pub api: SocketAddr,
     /// Where it logs.
     pub log: PathBuf,
 }
@@ -78,11 +80,15 @@ pub struct Operator {
 impl Operator {
     /// Starts `binary`, and waits until it is ready. Pods, where there are any, reach it at `host`.
     pub fn start(cluster: &Cluster, binary: &Path, host: IpAddr, log_level: &str) -> Result<Self> {
+        Self::start_at(cluster, binary, free_port(host)?, log_level)
+    }
+
+    /// The same at an address that pods know already.
+    pub fn start_at(cluster: &Cluster, binary: &Path, api: SocketAddr, log_level: &str) -> Result<Self> {
         let kubeconfig = cluster.kubeconfig_for_service_account(SYSTEM, "spacesync")?;
         let log = cluster.dir().join("operator.log");
         let file = File::options().create(true).append(true).open(&log)?;
         let health = free_port([127, 0, 0, 1].into())?;
-        let api = free_port(host)?;
         let mut command = Command::new("setsid");
         command
             .arg(binary)
@@ -94,12 +100,12 @@ impl Operator {
             .stdout(file.try_clone()?)
             .stderr(file);
         // Without pods it stays at its default, so that a second operator tells nobody of another address.
-        if !host.is_loopback() {
+        if !api.ip().is_loopback() {
             command.args(["--api-url", &format!("https://{api}")]);
         }
         cluster.tie(&mut command);
         let process = command.spawn().with_context(|| format!("cannot run {}", binary.display()))?;
-        let mut operator = Self { process, health, log };
+        let mut operator = Self { process, health, api, log };
         operator.wait_until_ready()?;
         Ok(operator)
     }
@@ -140,8 +146,22 @@ impl Operator {
 
     /// Ends it in order, and waits for its end.
     pub fn stop(&mut self) -> Result<()> {
-        Command::new("kill").args(["-TERM", &self.pid().to_string()]).status()?;
+        self.signal("TERM")?;
         self.process.wait()?;
+        Ok(())
+    }
+
+    /// Ends it at once, as a node that dies does.
+    pub fn kill(&mut self) -> Result<()> {
+        self.process.kill()?;
+        self.process.wait()?;
+        Ok(())
+    }
+
+    /// Sends a signal by name: `STOP` holds it up, `CONT` lets it go on.
+    pub fn signal(&self, name: &str) -> Result<()> {
+        let sent = Command::new("kill").args([&format!("-{name}"), &self.pid().to_string()]).status()?;
+        ensure!(sent.success(), "SIG{name} could not be sent");
         Ok(())
     }
 }
