@@ -37,15 +37,14 @@ function guardDebugSidebar(RED, watch) {
 
 /**
  * What encodeObject made, for all that only showed itself when it was written: getters, `toJSON`, classes.
- * @template {{msg?: unknown, format?: unknown}} T
  * @param {import('./redactor').Redactor} redactor
- * @param {T} encoded
- * @returns {T}
+ * @param {any} encoded
  */
 function redactEncoded(redactor, encoded) {
-  const { msg, format } = encoded ?? {};
+  const { msg, format, ...envelope } = encoded;
   const shown = typeof msg === 'string' && !String(format).startsWith('string') ? redactJson(redactor, msg) : redactValue(redactor, msg);
-  return shown === msg ? encoded : { ...encoded, msg: shown };
+  const around = redactValue(redactor, envelope);
+  return shown === msg && around === envelope ? encoded : { ...around, format, msg: shown };
 }
 
 /**

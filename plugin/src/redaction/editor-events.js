@@ -20,7 +20,7 @@ function guardEditorEvents(RED, watch) {
     const guard = (told) => {
       try {
         const sent = told[field];
-        const shown = redactValue(watch.redactor, told.topic === 'debug' ? redactEncoded(watch.redactor, sent) : sent);
+        const shown = told.topic === 'debug' ? redactEncoded(watch.redactor, sent) : redactValue(watch.redactor, sent);
         // The event belongs to the runtime; the status object in it is the flow's, and is replaced, not changed.
         if (shown !== sent) told[field] = shown;
       } catch {

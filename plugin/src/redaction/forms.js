@@ -27,6 +27,8 @@ function formsOf({ text, whole }) {
     // A JSON document in base64 holds the escaped text.
     if (escaped !== text) forms.push(...base64(Buffer.from(escaped)));
   }
+  // Messages carry JSON as text, and are shown as JSON or by util.inspect.
+  if (escaped !== text) forms.push(json(escaped), ...inspected(escaped));
   // Not by a Set: it would hash every character of them.
   return forms.filter((form, i) => forms.indexOf(form) === i);
 }
