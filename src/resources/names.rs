@@ -34,6 +34,10 @@ pub const FLOW_APP_VERSION: &str = "spacesync.dev/flow-app-version";
 pub const SIGNAL: &str = "spacesync.dev/signal";
 /// Pod condition: the runtime's acknowledgement. Its message is the revision.
 pub const LOADED: &str = "spacesync.dev/Loaded";
+/// Annotation of a pod: what acknowledged, such as `node-red/5.0.7 plugin/0.1.0 protection/context-store`.
+pub const RUNTIME: &str = "spacesync.dev/runtime";
+/// Annotation of a pod: how many legacy Secret Manager nodes its runtime found in its flows.
+pub const LEGACY_NODES: &str = "spacesync.dev/legacy-nodes";
 
 /// Annotation of an embedded entry: comma-separated keys whose value is JSON.
 pub const JSON_KEYS: &str = "spacesync.dev/json-keys";

@@ -221,10 +221,11 @@ class NodeRed {
    * @returns {Promise<{frames: string[], text: () => string, close: () => void}>}
    */
   async comms(as = 'editor') {
+    // First: while this waits for its answer, a socket would open unheard.
+    const token = await this.token(as);
     const socket = new WebSocket(`${this.url.replace(/^http/, 'ws')}/comms`);
     /** @type {string[]} */
     const frames = [];
-    const token = await this.token(as);
     socket.on('message', (data) => {
       frames.push(data.toString());
       this.#look();
