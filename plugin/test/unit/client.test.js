@@ -1,18 +1,14 @@
 'use strict';
 
 const assert = require('node:assert/strict');
-const { execFileSync } = require('node:child_process');
 const { once } = require('node:events');
-const fs = require('node:fs');
 const https = require('node:https');
-const os = require('node:os');
-const path = require('node:path');
 const { after, before, test } = require('node:test');
 
 const { Client } = require('../../src/client');
 const { KubeletVolume } = require('../kubelet-volume');
+const { authority } = require('../operator');
 
-const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'spacesync-tls-'));
 /** @type {{key: Buffer, cert: Buffer}[]} */
 let authorities;
 /** @type {https.Server} */
@@ -24,7 +20,7 @@ let answer;
 let asked;
 
 before(async () => {
-  authorities = ['one', 'other'].map(authority);
+  authorities = [authority(), authority()];
   server = https.createServer(authorities[0], async (request, response) => {
     let body = '';
     for await (const chunk of request) body += chunk;
@@ -38,18 +34,7 @@ before(async () => {
 after(() => {
   server.closeAllConnections();
   server.close();
-  fs.rmSync(folder, { recursive: true });
 });
-
-/** @param {string} name */
-function authority(name) {
-  const [key, cert] = [`${name}.key`, `${name}.crt`].map((file) => path.join(folder, file));
-  execFileSync('openssl', [
-    'req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2', '-subj', `/CN=${name}`,
-    '-addext', 'subjectAltName=DNS:localhost,IP:127.0.0.1', '-keyout', key, '-out', cert,
-  ], { stdio: 'ignore' });
-  return { key: fs.readFileSync(key), cert: fs.readFileSync(cert) };
-}
 
 /**
  * @param {import('node:test').TestContext} t
