@@ -52,6 +52,7 @@ generate: ## Makes crds/ and docs/reference/ anew from the code
 	$(call need,cargo)
 	$(CARGO) run -q -- crds --write crds
 	$(CARGO) run -q -- docs reasons > docs/reference/reasons.md
+	$(CARGO) run -q -- docs openapi > docs/reference/pods-api.yaml
 
 # Kubernetes, etcd, OpenBao and images: about 5 minutes the first time, then nothing.
 tools:
