@@ -14,6 +14,7 @@ pub mod cli;
 pub mod cluster;
 pub mod delivery;
 pub mod operator;
+pub mod pod_api;
 pub mod resources;
 pub mod secret;
 pub mod space;

@@ -155,6 +155,7 @@ pub struct Cache<T> {
     listener: OnceLock<Listener<T>>,
     health: watch::Sender<Health>,
     complete: watch::Sender<bool>,
+    changes: watch::Sender<u64>,
 }
 
 impl<T> Default for Cache<T> {
@@ -164,6 +165,7 @@ impl<T> Default for Cache<T> {
             listener: OnceLock::new(),
             health: watch::Sender::new(Health::Starting),
             complete: watch::Sender::new(false),
+            changes: watch::Sender::new(0),
         }
     }
 }
@@ -252,6 +254,11 @@ impl<T: Item> Cache<T> {
         self.complete.send_replace(true);
     }
 
+    /// Wakes whoever waits for one item to become something.
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
+    }
+
     /// How the watch fares.
     pub fn health(&self) -> Health {
         self.health.borrow().clone()
@@ -318,6 +325,7 @@ impl<T: Item> Cache<T> {
         if let Some(listener) = self.listener.get() {
             listener(change);
         }
+        self.changes.send_modify(|n| *n += 1);
     }
 
     fn read(&self) -> std::sync::RwLockReadGuard<'_, Items<T>> {

@@ -20,7 +20,7 @@ use serde_json::Value as Json;
 use thiserror::Error;
 use tower::BoxError;
 
-use crate::resources::names::MANAGER;
+use crate::resources::{names::MANAGER, owner};
 
 /// The longest that one call may take, retries of the client included.
 const DEADLINE: Duration = Duration::from_secs(10);
@@ -162,6 +162,43 @@ impl Cluster {
         let field_manager = Some(format!("{MANAGER}-{concern}"));
         let params = PatchParams { field_manager, force: true, ..PatchParams::default() };
         self.call(url::<K>(namespace).patch(name, &params, &Patch::Apply(body))).await
+    }
+
+    /// Server-side apply of one field of an object's spec, with a manager of its own: `spacesync-sidebar-<field>`. Without
+    /// a value the manager gives the field up. The UID keeps it from reaching, or making, another object of that name.
+    pub async fn apply_field<K: Kind>(
+        &self,
+        object: &K,
+        field: &str,
+        value: Option<&Json>,
+        dry_run: bool,
+    ) -> Result<K> {
+        let meta = object.meta();
+        let name = meta.name.as_deref().unwrap_or_default();
+        let mut body = serde_json::json!({
+            "apiVersion": K::api_version(&()),
+            "kind": K::kind(&()),
+            "metadata": {"name": name, "uid": meta.uid},
+        });
+        if let Some(value) = value {
+            body["spec"][field] = value.clone();
+        }
+        let field_manager = Some(format!("{MANAGER}-{}", owner::concern(field)));
+        let params = PatchParams { field_manager, dry_run, ..PatchParams::default() };
+        self.call(url::<K>(meta.namespace.as_deref()).patch(name, &params, &Patch::Apply(&body))).await
+    }
+
+    /// Sets an annotation of exactly the object that was seen, as it was seen: [`Error::Conflict`] when it moved since.
+    pub async fn annotate<K: Kind>(&self, object: &K, annotation: &str, value: &str) -> Result<K> {
+        let meta = object.meta();
+        let body = serde_json::json!({"metadata": {
+            "uid": meta.uid,
+            "resourceVersion": meta.resource_version,
+            "annotations": {annotation: value},
+        }});
+        let name = meta.name.as_deref().unwrap_or_default();
+        let params = PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };
+        self.call(url::<K>(meta.namespace.as_deref()).patch(name, &params, &Patch::Merge(body))).await
     }
 
     /// Writes what differs between two statuses of one object; nothing when nothing does. The UID keeps it from

@@ -15,7 +15,7 @@ use crate::{
         queue::{Lane, Next},
     },
     operator::Context,
-    resources::{Reason, condition::has_reason, reason::Retry},
+    resources::{Reason, condition::has_reason, owner, reason::Retry},
 };
 
 /// An API server that is away is waited for.
@@ -71,7 +71,7 @@ async fn write_status(ctx: &Context, known: &Known, injected: Injected) -> clust
     }
     ctx.paces.flow_apps.settled(&known.key);
     let Some(mut written) = ctx.cluster.patch_status(&*known.app, old, &new).await? else { return Ok(()) };
-    written.metadata.managed_fields = None;
+    owner::strip(&mut written.metadata);
     ctx.caches.flow_apps.put(written);
     if let Some((reason, message)) = status::warning(old, &new) {
         tracing::warn!(flow_app = %known.key, %reason, message);

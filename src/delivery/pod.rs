@@ -43,6 +43,8 @@ pub struct PodView {
     pub runtime: Option<String>,
     /// How many legacy Secret Manager nodes it found in its flows.
     pub legacy_nodes: Option<u32>,
+    /// When its youngest container was started, in whole seconds.
+    pub started_at: Option<jiff::Timestamp>,
 }
 
 /// The pod condition `spacesync.dev/Loaded`.
@@ -87,6 +89,10 @@ impl PodView {
             }),
             runtime: annotation(RUNTIME).map(|runtime| word(&runtime)).filter(|runtime| !runtime.is_empty()),
             legacy_nodes: annotation(LEGACY_NODES).and_then(|count| count.parse().ok()),
+            started_at: containers
+                .iter()
+                .filter_map(|c| Some(c.state.as_ref()?.running.as_ref()?.started_at.as_ref()?.0))
+                .max(),
         })
     }
 

@@ -26,6 +26,7 @@ use crate::{
     resources::{
         FlowApp, SecretManager, Space, SpaceSecretSync,
         names::{API_CONFIG_MAP, FLOW_APP, MANAGED_BY, MANAGER, SYNC},
+        owner,
     },
 };
 
@@ -266,7 +267,7 @@ impl Caches {
 /// Without what nobody reads here and what takes most of the room.
 #[allow(clippy::unnecessary_wraps, reason = "the form of a projection")]
 fn stripped<K: kube::Resource>(mut object: K) -> Option<K> {
-    object.meta_mut().managed_fields = None;
+    owner::strip(object.meta_mut());
     if let Some(annotations) = &mut object.meta_mut().annotations {
         annotations.remove("kubectl.kubernetes.io/last-applied-configuration");
     }

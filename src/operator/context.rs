@@ -18,6 +18,7 @@ use super::{
 use crate::{
     cluster::{Cluster, cache::Key, queue::Queue},
     delivery::delivery_of,
+    pod_api::trust::Trust,
     resources::{Reason, Space, SpaceSecretSync, Timestamp, condition::Verdict},
     secret::FingerprintKey,
     space::reach::Reach,
@@ -166,8 +167,8 @@ pub struct Context {
     pub stores: Stores,
     /// The heads of their entries.
     pub book: Book,
-    /// The CA of the pods' API, in PEM.
-    pub api_ca: String,
+    /// What the pods' API serves, and what pods are to trust.
+    pub trust: Arc<Trust>,
     /// What stores last answered.
     pub reach: Reach,
     /// Stores that should be looked at soon.

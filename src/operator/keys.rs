@@ -1,10 +1,9 @@
-//! What all replicas share and nobody may lose: the key of the fingerprints, and the CA of the pods' API. Each is a
-//! Secret of the operator's namespace, made once by whichever replica comes first.
+//! What all replicas share and nobody may lose: the key of the fingerprints. A Secret of the operator's namespace, made
+//! once by whichever replica comes first.
 
 use std::collections::BTreeMap;
 
 use anyhow::{Context as _, bail};
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, KeyPair, KeyUsagePurpose};
 
 use crate::{
     cluster::{Cluster, Error, secrets::NewSecret},
@@ -13,7 +12,6 @@ use crate::{
 };
 
 const FINGERPRINT_SECRET: &str = "spacesync-fingerprint-key";
-const CA_SECRET: &str = "spacesync-api-ca";
 
 /// The key of every fingerprint.
 pub async fn fingerprint_key(cluster: &Cluster, namespace: &str) -> anyhow::Result<FingerprintKey> {
@@ -27,25 +25,6 @@ pub async fn fingerprint_key(cluster: &Cluster, namespace: &str) -> anyhow::Resu
     key.with_context(|| {
         format!("Secret {namespace}/{FINGERPRINT_SECRET} has no key of 32 bytes; delete it to have a new one made")
     })
-}
-
-/// The CA of the pods' API, as the PEM that pods are given.
-pub async fn api_ca(cluster: &Cluster, namespace: &str) -> anyhow::Result<String> {
-    let data = shared(cluster, namespace, CA_SECRET, "kubernetes.io/tls", || {
-        let key = KeyPair::generate()?;
-        let mut params = CertificateParams::new(Vec::new())?;
-        params.distinguished_name.push(DnType::CommonName, "Spacesync pods' API");
-        params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
-        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-        let certificate = params.self_signed(&key)?;
-        Ok(BTreeMap::from([
-            ("tls.crt".to_owned(), Value::from(certificate.pem().as_str())),
-            ("tls.key".to_owned(), Value::from(key.serialize_pem().as_str())),
-        ]))
-    })
-    .await?;
-    let pem = data.get("tls.crt").and_then(|pem| String::from_utf8(pem.expose().to_vec()).ok());
-    pem.with_context(|| format!("Secret {namespace}/{CA_SECRET} has no tls.crt; delete it to have a new one made"))
 }
 
 /// Reads a Secret, or makes it: creating is atomic, so of two replicas that begin together one reads what the other made.

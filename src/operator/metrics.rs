@@ -56,6 +56,57 @@ pub struct WriteLabels {
     pub trigger: &'static str,
 }
 
+/// An endpoint of the pods' API.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
+#[allow(non_camel_case_types, reason = "label values are lower case")]
+pub enum Endpoint {
+    /// `/v1/status`.
+    status,
+    /// `/v1/sync`.
+    sync,
+    /// `/v1/settings`.
+    settings,
+    /// `/v1/acks`.
+    acks,
+    /// Any other path.
+    other,
+}
+
+/// Labels of a request to the pods' API.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct RequestLabels {
+    /// Where.
+    pub endpoint: Endpoint,
+    /// The HTTP status of the answer.
+    pub code: u16,
+}
+
+/// What came of a token review.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
+#[allow(non_camel_case_types, reason = "label values are lower case")]
+pub enum Review {
+    /// The token is a pod's.
+    accepted,
+    /// It is not.
+    refused,
+    /// The API server did not say.
+    failed,
+}
+
+/// Labels of a token review.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct ReviewLabels {
+    /// What came of it.
+    pub result: Review,
+}
+
+/// Labels of a delivery.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct DeliveryLabels {
+    /// When the sync looks by itself: what is asked for once a day takes as long.
+    pub auto_sync: &'static str,
+}
+
 /// Everything that is counted.
 pub struct Metrics {
     registry: Registry,
@@ -71,6 +122,12 @@ pub struct Metrics {
     pub signals: Counter,
     /// Seconds from the store's own time of a change to its managed Secret.
     pub sync_seconds: Histogram,
+    /// Seconds from the store's own time of a change to the flows that read it, for each pod.
+    pub delivery_seconds: Family<DeliveryLabels, Histogram>,
+    /// Requests to the pods' API.
+    pub api_requests: Family<RequestLabels, Counter>,
+    /// Tokens that the API server was asked about.
+    pub token_reviews: Family<ReviewLabels, Counter>,
     /// Whether this replica is the leader.
     pub leader: Gauge,
 }
@@ -98,10 +155,37 @@ impl Default for Metrics {
             "Seconds from a change in the Secret Manager to the managed Secret",
             sync_seconds.clone(),
         );
+        let delivery_seconds = Family::new_with_constructor(delivery_histogram as fn() -> Histogram);
+        registry.register(
+            "delivery_seconds",
+            "Seconds from a change in the Secret Manager to the flows of a running pod, by its acknowledgement",
+            delivery_seconds.clone(),
+        );
+        let api_requests = Family::default();
+        registry.register("api_requests", "Requests to the pods' API, by endpoint and code", api_requests.clone());
+        let token_reviews = Family::default();
+        registry.register("token_reviews", "Tokens that the API server was asked about", token_reviews.clone());
         let leader = Gauge::default();
         registry.register("leader", "1 while this replica holds the lease", leader.clone());
-        Self { registry, looks, store_requests, last_checked, secret_writes, signals, sync_seconds, leader }
+        Self {
+            registry,
+            looks,
+            store_requests,
+            last_checked,
+            secret_writes,
+            signals,
+            sync_seconds,
+            delivery_seconds,
+            api_requests,
+            token_reviews,
+            leader,
+        }
     }
+}
+
+/// Fine where the floor is, and up to the longest schedule.
+fn delivery_histogram() -> Histogram {
+    Histogram::new([0.1, 0.2, 0.3, 0.5, 1.0, 2.0, 5.0, 15.0, 60.0, 120.0, 600.0, 3600.0, 43200.0, 86400.0])
 }
 
 impl Metrics {

@@ -36,6 +36,12 @@ use crate::{
         queue::{Lane, Next},
     },
     delivery,
+    pod_api::{
+        PodApi,
+        certificate::Names,
+        server::{self, Server},
+        trust::{self, Trust},
+    },
     resources::reason::Retry,
     space::{self, reach::Reach},
     store::book::Book,
@@ -56,7 +62,11 @@ pub async fn run(args: OperatorArgs) -> anyhow::Result<()> {
     let free = Cluster::new(&config, Arc::new(|| true))?;
     let metrics = Arc::new(Metrics::default());
     let caches = Arc::new(Caches::default());
-    let _served = telemetry::serve(args.metrics_listen, caches.clone(), metrics.clone()).await?;
+    let settings = settings(&args);
+    let names = Names::new(&settings.api_url, &settings.namespace).context("--api-url names no host")?;
+    let trust = Arc::new(Trust::new(names));
+    let _served = telemetry::serve(args.metrics_listen, caches.clone(), metrics.clone(), trust.clone()).await?;
+    let listener = server::bind(args.api_listen).await?;
     let lead = Lead::start(free.clone(), &args.namespace);
     let may_write = {
         let lead = lead.clone();
@@ -69,17 +79,19 @@ pub async fn run(args: OperatorArgs) -> anyhow::Result<()> {
             lead.release().await;
             return Ok(());
         }
-        ctx = context(&args, &free, cluster, caches, metrics, may_write) => ctx,
+        ctx = context(settings, &free, cluster, caches, metrics, trust, may_write) => ctx,
     };
     fanout::connect(&ctx);
     let _watches = ctx.caches.watch(ctx.cluster.client(), &args.namespace);
+    let server = Server::start(listener, PodApi::new(ctx.clone(), free.clone()));
     tracing::info!(namespace = args.namespace, "started");
     tokio::select! {
         () = &mut stop => {}
         () = terms(&ctx, &lead) => {}
+        () = trust::keep(ctx.clone(), free) => {}
     }
     tracing::info!("stopping");
-    lead.release().await;
+    tokio::join!(lead.release(), server.stop());
     Ok(())
 }
 
@@ -173,19 +185,22 @@ const AFTER_TIMEOUT: Retry = Retry::Backoff(Duration::from_secs(1), Duration::fr
 
 /// Everything that a term needs. Waits for the API server as long as it takes, and says what it waits for.
 async fn context(
-    args: &OperatorArgs,
+    settings: Settings,
     free: &Cluster,
     cluster: Cluster,
     caches: Arc<Caches>,
     metrics: Arc<Metrics>,
+    trust: Arc<Trust>,
     may_write: Arc<dyn Fn() -> bool + Send + Sync>,
 ) -> Arc<Context> {
-    let fingerprints = patiently(&caches, || keys::fingerprint_key(free, &args.namespace)).await;
-    let api_ca = patiently(&caches, || keys::api_ca(free, &args.namespace)).await;
-    let service = || format!("https://spacesync.{}.svc:8443", args.namespace);
-    let api_url = args.api_url.as_ref().map_or_else(service, |url| url.as_str().trim_end_matches('/').to_owned());
+    let fingerprints = patiently(&caches, async || keys::fingerprint_key(free, &settings.namespace).await).await;
+    patiently(&caches, async || {
+        let loaded = trust.load(free, &settings.namespace).await;
+        loaded.context("read the certificates of the pods' API")
+    })
+    .await;
     Arc::new(Context {
-        settings: Settings { namespace: args.namespace.clone(), api_url },
+        settings,
         events: Events::start(cluster.client().clone(), may_write),
         cluster,
         caches,
@@ -195,14 +210,20 @@ async fn context(
         fingerprints,
         stores: Stores::default(),
         book: Book::default(),
-        api_ca,
+        trust,
         reach: Reach::new(&metrics),
         doubts: Doubts::default(),
         metrics,
     })
 }
 
-async fn patiently<T, Fut: Future<Output = anyhow::Result<T>>>(caches: &Caches, attempt: impl Fn() -> Fut) -> T {
+fn settings(args: &OperatorArgs) -> Settings {
+    let service = || format!("https://spacesync.{}.svc:8443", args.namespace);
+    let api_url = args.api_url.as_ref().map_or_else(service, |url| url.as_str().trim_end_matches('/').to_owned());
+    Settings { namespace: args.namespace.clone(), api_url }
+}
+
+async fn patiently<T>(caches: &Caches, attempt: impl AsyncFn() -> anyhow::Result<T>) -> T {
     let mut pause = Duration::from_millis(250);
     loop {
         match attempt().await {

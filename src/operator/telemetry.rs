@@ -27,7 +27,7 @@ use tracing_subscriber::{
 };
 
 use super::{caches::Caches, metrics::Metrics};
-use crate::cli::LogFormat;
+use crate::{cli::LogFormat, pod_api::trust::Trust};
 
 /// Logs to stderr from now on, panics too. `RUST_LOG` says how much; `info` where it says nothing.
 pub fn init_logging(format: LogFormat) {
@@ -68,13 +68,18 @@ fn panicked(info: &PanicHookInfo<'_>) {
 }
 
 /// Serves `/healthz`, `/readyz` and `/metrics` over plain HTTP until the set is dropped.
-pub async fn serve(listen: SocketAddr, caches: Arc<Caches>, metrics: Arc<Metrics>) -> anyhow::Result<JoinSet<()>> {
+pub async fn serve(
+    listen: SocketAddr,
+    caches: Arc<Caches>,
+    metrics: Arc<Metrics>,
+    trust: Arc<Trust>,
+) -> anyhow::Result<JoinSet<()>> {
     let listener = TcpListener::bind(listen).await.with_context(|| format!("--metrics-listen {listen}"))?;
     let app = Router::new()
         .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(readyz))
         .route("/metrics", get(serve_metrics))
-        .with_state(Seen { caches, metrics });
+        .with_state(Seen { caches, metrics, trust });
     let mut tasks = JoinSet::new();
     tasks.spawn(async move {
         if let Err(error) = axum::serve(listener, app).await {
@@ -88,12 +93,15 @@ pub async fn serve(listen: SocketAddr, caches: Arc<Caches>, metrics: Arc<Metrics
 struct Seen {
     caches: Arc<Caches>,
     metrics: Arc<Metrics>,
+    trust: Arc<Trust>,
 }
 
 async fn readyz(State(seen): State<Seen>) -> impl IntoResponse {
-    let problems = seen.caches.hindrances();
+    let mut problems = seen.caches.hindrances();
+    problems.extend(seen.trust.problem());
     let status = if problems.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    let lines = if problems.is_empty() { vec!["ok".to_owned()] } else { problems };
+    let mut lines = if problems.is_empty() { vec!["ok".to_owned()] } else { problems };
+    lines.extend(seen.trust.note());
     (status, lines.into_iter().map(|line| line + "\n").collect::<String>())
 }
 

@@ -69,6 +69,11 @@ impl FlowAppSpec {
         self.mount_path.as_deref().unwrap_or(DEFAULT_MOUNT_PATH)
     }
 
+    /// Whether saving a flow asks for a sync, with the default filled in.
+    pub fn effective_sync_on_save(&self) -> bool {
+        self.sync_on_save.unwrap_or(true)
+    }
+
     /// How a new revision reaches the flows, with the default filled in.
     pub fn effective_reload(&self) -> Reload {
         self.reload.unwrap_or_default()

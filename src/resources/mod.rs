@@ -3,6 +3,7 @@
 pub mod condition;
 pub mod flow_app;
 pub mod names;
+pub mod owner;
 pub mod reason;
 mod schema;
 pub mod secret_manager;

@@ -112,6 +112,21 @@ pub enum AutoSync {
     Manual,
 }
 
+impl AutoSync {
+    /// As the API spells it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Live => "Live",
+            Self::Every1m => "1m",
+            Self::Every30m => "30m",
+            Self::Every60m => "60m",
+            Self::Every12h => "12h",
+            Self::Every24h => "24h",
+            Self::Manual => "Manual",
+        }
+    }
+}
+
 /// What becomes of a managed Secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum DeletionPolicy {

@@ -106,7 +106,7 @@ async fn repair(ctx: &Context, namespace: &str, there: &ObjectView) -> cluster::
 }
 
 fn wanted(ctx: &Context, namespace: &str) -> ConfigMap {
-    let data = [("url", &ctx.settings.api_url), ("ca.crt", &ctx.api_ca)];
+    let data = [("url", ctx.settings.api_url.clone()), ("ca.crt", ctx.trust.bundle())];
     ConfigMap {
         metadata: ObjectMeta {
             namespace: Some(namespace.to_owned()),
@@ -114,7 +114,7 @@ fn wanted(ctx: &Context, namespace: &str) -> ConfigMap {
             labels: Some(BTreeMap::from([(MANAGED_BY.to_owned(), MANAGER.to_owned())])),
             ..ObjectMeta::default()
         },
-        data: Some(data.map(|(key, value)| (key.to_owned(), value.clone())).into()),
+        data: Some(data.map(|(key, value)| (key.to_owned(), value)).into()),
         ..ConfigMap::default()
     }
 }

@@ -69,7 +69,7 @@ pub fn known(ctx: &Context, space: Arc<Space>) -> Known {
     let manager = Key::cluster(&space.spec.secret_manager_ref.name);
     Known {
         has_manager: ctx.caches.managers.get(&manager).is_some(),
-        content: digest(&ctx.settings.api_url, &ctx.api_ca),
+        content: digest(&ctx.settings.api_url, &ctx.trust.bundle()),
         namespaces,
         space,
     }

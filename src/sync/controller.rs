@@ -18,7 +18,7 @@ use crate::{
         queue::{Lane, Next},
     },
     operator::Context,
-    resources::{Reason, SpaceSecretSync, condition::has_reason, reason::Retry},
+    resources::{Reason, SpaceSecretSync, condition::has_reason, owner, reason::Retry},
 };
 
 /// Looks at one sync and does what there is to do.
@@ -97,7 +97,7 @@ async fn write_status(
     ctx.paces.syncs.settled(&key);
     let written = ctx.cluster.patch_status(&*known.sync, old, &new).await?;
     if let Some(mut written) = written {
-        written.metadata.managed_fields = None;
+        owner::strip(&mut written.metadata);
         ctx.caches.syncs.put(written);
     }
     for (reason, message) in status::warnings(old, &new) {

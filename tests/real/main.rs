@@ -10,6 +10,7 @@ mod canary;
 mod content;
 mod flow_apps;
 mod managers;
+mod pod_api;
 mod running;
 mod scan;
 mod signals;

@@ -1,7 +1,7 @@
 //! A control plane with the operator on it.
 
 use std::{
-    net::TcpListener,
+    net::{SocketAddr, TcpListener},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::{
@@ -36,6 +36,8 @@ pub struct Operator {
     process: Child,
     /// Where it serves health and metrics.
     pub health: String,
+    /// Where it serves the pods' API.
+    pub api: SocketAddr,
     log: PathBuf,
 }
 
@@ -106,6 +108,11 @@ impl World {
         &SHARED.0
     }
 
+    /// The operator of the shared world.
+    pub fn shared_operator() -> &'static Operator {
+        &SHARED.1
+    }
+
     /// What the operator of the shared world has logged, for whoever wonders why a test failed.
     pub fn shared_log() -> String {
         SHARED.1.log()
@@ -161,10 +168,11 @@ impl World {
         let log = self.plane.dir().join(format!("operator-{number}.log"));
         let file = std::fs::File::options().create(true).append(true).open(&log).expect("a log file");
         let health = format!("127.0.0.1:{}", free_port());
+        let api = SocketAddr::from(([127, 0, 0, 1], free_port()));
         let mut command = Command::new(env!("CARGO_BIN_EXE_spacesync"));
         command
             .args(["operator", "--log-format", "text", "--metrics-listen", &health])
-            .args(["--api-listen", &format!("127.0.0.1:{}", free_port())])
+            .args(["--api-listen", &api.to_string()])
             .env("KUBECONFIG", &self.kubeconfig)
             .env("RUST_LOG", "info,spacesync=debug")
             .envs(environment.iter().copied())
@@ -172,7 +180,7 @@ impl World {
             .stdout(file.try_clone().expect("a second handle"))
             .stderr(file);
         self.plane.tie(&mut command);
-        Operator { process: command.spawn().expect("the operator starts"), health, log }
+        Operator { process: command.spawn().expect("the operator starts"), health, api, log }
     }
 
     /// The token by which the operator is known to the API server.

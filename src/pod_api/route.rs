@@ -1,0 +1,110 @@
+//! From a request to its answer: which endpoint, who asks, what was sent.
+
+use std::{net::IpAddr, sync::Arc, time::Duration};
+
+use http::{
+    HeaderMap, HeaderValue, Method, Request,
+    header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE},
+};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use hyper::body::Incoming;
+
+use super::{
+    Answer, PodApi,
+    authentication::away,
+    caller::{self, Caller},
+    endpoints::{acks, settings, status, sync},
+    fields::Fields,
+    problem::{Problem, What},
+};
+use crate::{
+    cluster::Error,
+    operator::metrics::{Endpoint, RequestLabels},
+};
+
+/// The largest body.
+const MAX_BODY: usize = 16 * 1024;
+/// How long a body may take to arrive.
+const BODY: Duration = Duration::from_secs(10);
+
+/// Every path, with the one method that it has.
+const PATHS: [(&str, Method, &str, Endpoint); 4] = [
+    ("/v1/status", Method::GET, "GET", Endpoint::status),
+    ("/v1/sync", Method::POST, "POST", Endpoint::sync),
+    ("/v1/settings", Method::PATCH, "PATCH", Endpoint::settings),
+    ("/v1/acks", Method::POST, "POST", Endpoint::acks),
+];
+
+/// Answers a request, whatever it is.
+pub async fn answer(api: &Arc<PodApi>, source: IpAddr, request: Request<Incoming>) -> Answer {
+    let (endpoint, routed) = route(&request);
+    let answered = match routed {
+        Ok(()) => answer_at(api, endpoint, source, request).await,
+        Err(problem) => Err(problem),
+    };
+    let mut answer = answered.unwrap_or_else(Problem::response);
+    answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    let labels = RequestLabels { endpoint, code: answer.status().as_u16() };
+    api.ctx.metrics.api_requests.get_or_create(&labels).inc();
+    answer
+}
+
+fn route(request: &Request<Incoming>) -> (Endpoint, Result<(), Problem>) {
+    let path = request.uri().path();
+    let Some((_, method, allowed, endpoint)) = PATHS.iter().find(|(known, ..)| *known == path) else {
+        let detail = "there are /v1/status, /v1/sync, /v1/settings and /v1/acks; see docs/reference/pods-api.yaml";
+        return (Endpoint::other, Err(Problem::new(What::NotFound, detail)));
+    };
+    if request.method() == method {
+        return (*endpoint, Ok(()));
+    }
+    let not_allowed = Problem::new(What::MethodNotAllowed, format!("use {allowed}"));
+    (*endpoint, Err(Problem { allow: Some(allowed), ..not_allowed }))
+}
+
+async fn answer_at(
+    api: &Arc<PodApi>,
+    endpoint: Endpoint,
+    source: IpAddr,
+    request: Request<Incoming>,
+) -> Result<Answer, Problem> {
+    if !caller::is_known(api) {
+        return Err(away(&Error::TimedOut));
+    }
+    let (head, body) = request.into_parts();
+    let pod = api.authenticator.pod(&api.ctx, &head.headers, source).await?;
+    let caller = Caller::of(api, pod)?;
+    if endpoint == Endpoint::status {
+        return status::answer(api, &caller, &head.headers);
+    }
+    let fields = read(&head.headers, body).await?;
+    match endpoint {
+        Endpoint::sync => sync::answer(api, &caller, &fields).await,
+        Endpoint::settings => settings::answer(api, &caller, &fields).await,
+        _ => acks::answer(api, &caller, &fields).await,
+    }
+}
+
+async fn read(headers: &HeaderMap, body: Incoming) -> Result<Fields, Problem> {
+    let too_large = || Problem::new(What::TooLarge, "send at most 16 KiB");
+    let announced = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
+    if announced.is_some_and(|length| length > MAX_BODY) {
+        return Err(too_large());
+    }
+    if !is_json(headers) {
+        return Err(Problem::new(What::UnsupportedType, "send JSON, with `Content-Type: application/json`"));
+    }
+    let read = tokio::time::timeout(BODY, Limited::new(body, MAX_BODY).collect()).await;
+    match read {
+        Ok(Ok(body)) => Fields::read(&body.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
+        Ok(Err(_)) => Err(Problem::new(What::Malformed, "the body ended early; send it again")),
+        Err(_) => Err(Problem::new(What::TimedOut, "send the body within 10 s")),
+    }
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    let type_ = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let type_ = type_.split(';').next().unwrap_or_default().trim();
+    type_.eq_ignore_ascii_case("application/json")
+}
