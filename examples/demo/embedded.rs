@@ -10,7 +10,7 @@ use kube::Api;
 use spacesync::resources::{Space, SpaceSecretSync, space::BindingState};
 
 use crate::{
-    node_red,
+    editor,
     pods::FlowPods,
     stage::objects,
     story::{self, expect},
@@ -46,7 +46,7 @@ pub async fn chapter(world: &World) -> Result<FlowPods> {
     expect("the version of the first sync", &Some(1), &sync.status.and_then(|s| s.version))?;
     let pods = FlowPods::start(world, SPACE).await?;
     pods.read(world, "MY_API_TOKEN", "change-me").await?;
-    node_red::flows_read(&pods, "change-me", 1).await?;
+    editor::flows_read(&pods, "change-me", 1).await?;
     for round in 1..=ROUNDS {
         if pods.are_there() {
             tokio::time::sleep(PAUSE).await;
@@ -54,7 +54,7 @@ pub async fn chapter(world: &World) -> Result<FlowPods> {
         change(world, &pods, &format!("token-{round}")).await?;
     }
     pods.read(world, "MY_API_TOKEN", &format!("token-{ROUNDS}")).await?;
-    node_red::flows_read(&pods, &format!("token-{ROUNDS}"), 1 + u64::from(ROUNDS)).await?;
+    editor::flows_read(&pods, &format!("token-{ROUNDS}"), 1 + u64::from(ROUNDS)).await?;
     pods.still_the_same(world).await?;
     Ok(pods)
 }

@@ -6,9 +6,9 @@
 mod acks;
 mod borders;
 mod drift;
+mod editor;
 mod embedded;
 mod look;
-mod node_red;
 mod pods;
 mod samples;
 #[path = "../../tests/stage/mod.rs"]
@@ -70,7 +70,7 @@ async fn chapters(world: &World) -> Result<FlowPods> {
     for pods in [&newsroom, &studio] {
         pods.still_the_same(world).await?;
     }
-    node_red::chapter(&newsroom).await?;
+    editor::chapter(&newsroom).await?;
     look::chapter(world).await?;
     Ok(newsroom)
 }

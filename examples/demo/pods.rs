@@ -12,8 +12,7 @@ use spacesync::resources::{FlowApp, SpaceSecretSync};
 
 use crate::{
     acks::Acks,
-    node_red,
-    stage::{files, objects},
+    stage::{files, node_red, objects},
     story::{self, expect},
     world::{World, says, status, until},
 };

@@ -5,7 +5,7 @@ use anyhow::{Context, Result};
 use devcluster::Cluster;
 use serde_json::Value as Json;
 
-use crate::{node_red, stage};
+use crate::stage::{self, node_red};
 
 /// The objects of deploy/samples/.
 pub struct Samples(Vec<Json>);
@@ -17,7 +17,7 @@ impl Samples {
         let mut objects: Vec<Json> = serde_saphyr::from_multiple(&yaml).context("deploy/samples cannot be read")?;
         for object in &mut objects {
             match kind(object) {
-                "Deployment" => run_here(object),
+                "Deployment" => node_red::configure(object),
                 "SecretManager" if !object["spec"]["openBao"].is_null() => {
                     object["spec"]["openBao"]["address"] = vault.into();
                 }
@@ -44,9 +44,4 @@ impl Samples {
 
 fn kind(object: &Json) -> &str {
     object["kind"].as_str().unwrap_or_default()
-}
-
-fn run_here(deployment: &mut Json) {
-    deployment["spec"]["template"]["spec"]["containers"][0]["image"] = "localhost/flow-app:5".into();
-    node_red::configure(deployment);
 }

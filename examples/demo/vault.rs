@@ -8,8 +8,8 @@ use serde_json::json;
 use spacesync::resources::SpaceSecretSync;
 
 use crate::{
+    editor,
     embedded::{has, until_synced},
-    node_red,
     pods::FlowPods,
     stage::{SYSTEM, objects},
     story::{self, expect},
@@ -50,7 +50,7 @@ pub async fn chapter(world: &World) -> Result<FlowPods> {
     pods.read(world, "MY_API_TOKEN", "from-the-vault").await?;
     change(world, &pods, "rotated-in-the-vault").await?;
     pods.read(world, "MY_API_TOKEN", "rotated-in-the-vault").await?;
-    node_red::flows_read(&pods, "rotated-in-the-vault", 2).await?;
+    editor::flows_read(&pods, "rotated-in-the-vault", 2).await?;
     pods.still_the_same(world).await?;
     Ok(pods)
 }

@@ -13,10 +13,10 @@ const PROGRAM: &str = "/usr/local/bin/light-runtime";
 /// Where it answers.
 pub const PORT: u16 = 8080;
 
-/// Its image, with the program as the sources are now. As optimised as this program is.
-pub fn image() -> Result<Layer> {
+/// Its image, `localhost/light-runtime:1`, with the program as the sources are now. As optimised as this program is.
+pub fn image() -> Result<PathBuf> {
     let config = json!({"User": "1000:1000", "Entrypoint": [PROGRAM]});
-    Ok(Layer::on(Image::Busybox, PACKAGE).program(PROGRAM, built()?).config(config))
+    Layer::on(Image::Busybox, PACKAGE).program(PROGRAM, built()?).config(config).archive()
 }
 
 /// Cargo tells the path of a program only to tests of its own package; so it is asked.
@@ -36,7 +36,7 @@ fn built() -> Result<PathBuf> {
 
 /// So many pods of it, which answer with the version and the lengths that they read.
 pub fn runtime(pods: usize) -> Runtime {
-    Runtime { name: "light runtime", pods, objects, port: PORT, path: "/" }
+    Runtime { name: "light runtime", pods, image, objects, port: PORT, path: "/" }
 }
 
 /// A namespace for `restricted` pods only, and a Deployment `app` of them. It mounts nothing: that is the operator's part.

@@ -10,6 +10,7 @@ pub mod floor;
 pub mod http;
 pub mod light_runtime;
 pub mod live;
+pub mod node_red;
 pub mod objects;
 pub mod pods;
 pub mod runtime;

@@ -1,5 +1,7 @@
 //! What runs in the pods of a flow app, and how one asks its flows.
 
+use std::path::PathBuf;
+
 use anyhow::{Context, Result, ensure};
 use serde_json::Value as Json;
 
@@ -12,6 +14,8 @@ pub struct Runtime {
     pub name: &'static str,
     /// How many pods of it.
     pub pods: usize,
+    /// The archive of its image; made where it is not there yet.
+    pub image: fn() -> Result<PathBuf>,
     /// All that a namespace of this name needs: first itself, then a Deployment `app` with pods labelled `app: app` and what
     /// those mount besides.
     pub objects: fn(namespace: &str, pods: usize) -> Vec<Json>,

@@ -58,8 +58,10 @@ struct Key {
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum Format {
-    Text,
     Json,
+    /// And whatever is not known.
+    #[serde(other)]
+    Text,
 }
 
 /// Why the mount could not be loaded, in the words of the contract.

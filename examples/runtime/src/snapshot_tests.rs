@@ -147,6 +147,14 @@ fn a_value_that_is_not_of_its_format_is_malformed() {
 }
 
 #[test]
+fn a_format_and_a_field_of_another_day_are_no_damage() {
+    let mount = Mount::new();
+    let meta = Mount::meta("7-f", &["A"]).replace("text", "yaml").replace("\"keys\"", "\"later\":1,\"keys\"");
+    mount.swap_files(&[(META, &meta), ("A", "1")]);
+    assert!(mount.read().is_ok());
+}
+
+#[test]
 fn a_key_that_is_no_file_is_unreadable() {
     // A folder, because root can read any file.
     let mount = Mount::new();

@@ -1,4 +1,4 @@
-//! Node-RED with the plugin, in the pods of a flow app: what its flow answers, and what its editor shows.
+//! What the flows in the pods answer, and what their editor shows.
 
 use std::time::Duration;
 
@@ -10,31 +10,7 @@ use crate::{
     story::{self, expect},
 };
 
-const SETTINGS: &str = include_str!("node-red/settings.js");
-const FLOWS: &str = include_str!("node-red/flows.json");
-const CONFIG: &str = "ingest-node-red";
 const ANSWER_LIMIT: Duration = Duration::from_secs(5);
-
-/// Settings and flows, as the pods mount them.
-pub fn config_map(namespace: &str) -> Json {
-    json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": CONFIG, "namespace": namespace},
-           "data": {"settings.js": SETTINGS, "flows.json": FLOWS}})
-}
-
-/// Has the pods of a Deployment start with them.
-pub fn configure(deployment: &mut Json) {
-    let pod = &mut deployment["spec"]["template"]["spec"];
-    let container = &mut pod["containers"][0];
-    container["args"] = json!(["--settings", "/config/settings.js"]);
-    push(&mut container["volumeMounts"], json!({"name": "config", "mountPath": "/config"}));
-    push(&mut pod["volumes"], json!({"name": "config", "configMap": {"name": CONFIG}}));
-}
-
-fn push(list: &mut Json, item: Json) {
-    if let Some(list) = list.as_array_mut() {
-        list.push(item);
-    }
-}
 
 /// Every pod's flow answers with this token's length and this version.
 pub async fn flows_read(pods: &FlowPods, token: &str, version: u64) -> Result<()> {
@@ -55,7 +31,7 @@ pub async fn chapter(pods: &FlowPods) -> Result<()> {
     let Some(address) = pods.addresses().next() else { return Ok(()) };
     story::chapter("6. The editor");
     let masked = async {
-        let token = sign_in(&address, "viewer").await?;
+        let token = sign_in(&address, "viewer", "read").await?;
         let context = format!("http://{address}/context/global/SECRETS");
         let seen = json_of(reqwest::Client::new().get(context).bearer_auth(token)).await?.to_string();
         if !seen.contains("MY_API_TOKEN") || seen.contains("token-") || seen.contains("smtp.example.org") {
@@ -76,8 +52,8 @@ pub fn addresses(pods: &FlowPods) {
 }
 
 /// A token of the editor's own API.
-async fn sign_in(address: &str, who: &str) -> Result<String> {
-    let form = format!("client_id=node-red-editor&grant_type=password&scope=*&username={who}&password={who}");
+async fn sign_in(address: &str, who: &str, scope: &str) -> Result<String> {
+    let form = format!("client_id=node-red-editor&grant_type=password&scope={scope}&username={who}&password={who}");
     let request = reqwest::Client::new()
         .post(format!("http://{address}/auth/token"))
         .header("content-type", "application/x-www-form-urlencoded")
