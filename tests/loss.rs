@@ -108,7 +108,6 @@ impl<'s> Flows<'s> {
         pods::running(&client, namespace, count, PATIENCE).await?;
         let flows = Self { stage, client, namespace, count };
         flows.until_all_have("value-1").await?;
-        flows.until_quiet().await?;
         Ok(flows)
     }
 
