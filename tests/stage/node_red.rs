@@ -25,7 +25,8 @@ pub fn image() -> Layer {
 
 /// So many pods of it.
 pub fn runtime(pods: usize) -> Runtime {
-    Runtime { name: "Node-RED", pods, objects, port: PORT, path: PATH }
+    let image = || image().archive();
+    Runtime { name: "Node-RED", pods, image, objects, port: PORT, path: PATH }
 }
 
 /// A namespace for `restricted` pods only, and a Deployment `app` of them. It mounts nothing of ours: that is the operator's part.
