@@ -19,7 +19,7 @@ async fn a_changed_secret_is_loaded_and_acknowledged_by_three_runtimes_each_time
         println!("SKIPPED: a node needs root");
         return Ok(());
     }
-    let start = || NodeBox::builder().image_archive(light_runtime::image()?.archive()?).start();
+    let start = || NodeBox::builder().image_archive(light_runtime::image()?).start();
     let node = tokio::task::spawn_blocking(start).await??;
     let client = stage::client(&node).await?;
     let runtime = light_runtime::runtime(3);

@@ -28,7 +28,7 @@ use super::{
 
 /// Its sync is `secrets`, its flow app `app`.
 pub const NAMESPACE: &str = "flows";
-const KEY: &str = "TOKEN";
+const KEY: &str = "MY_API_TOKEN";
 /// Generous: a round that is late is to be told by its time, and not to end the run.
 const LIMIT: Duration = Duration::from_secs(30);
 

@@ -14,9 +14,9 @@ const PROGRAM: &str = "/usr/local/bin/light-runtime";
 pub const PORT: u16 = 8080;
 
 /// Its image, `localhost/light-runtime:1`, with the program as the sources are now. As optimised as this program is.
-pub fn image() -> Result<Layer> {
+pub fn image() -> Result<PathBuf> {
     let config = json!({"User": "1000:1000", "Entrypoint": [PROGRAM]});
-    Ok(Layer::on(Image::Busybox, PACKAGE).program(PROGRAM, built()?).config(config))
+    Layer::on(Image::Busybox, PACKAGE).program(PROGRAM, built()?).config(config).archive()
 }
 
 /// Cargo tells the path of a program only to tests of its own package; so it is asked.
@@ -36,7 +36,6 @@ fn built() -> Result<PathBuf> {
 
 /// So many pods of it, which answer with the version and the lengths that they read.
 pub fn runtime(pods: usize) -> Runtime {
-    let image = || image()?.archive();
     Runtime { name: "light runtime", pods, image, objects, port: PORT, path: "/" }
 }
 
