@@ -12,5 +12,5 @@ const { installedNode } = require('./installed-node');
 const files = process.argv.slice(2).flatMap((folder) => fs.readdirSync(folder, { recursive: true, encoding: 'utf8' })
   .filter((name) => name.endsWith('.test.js'))
   .map((name) => path.join(folder, name)));
-const { status } = spawnSync(installedNode(), ['--test', ...files], { stdio: 'inherit' });
+const { status } = spawnSync(installedNode(), ['--test', '--test-reporter=spec', ...files], { stdio: 'inherit' });
 process.exitCode = status ?? 1;
