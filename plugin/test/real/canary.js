@@ -65,6 +65,10 @@ for (const store of ['default', 'file']) {
   global.set('SECRETS.token', all.token, store);
   global.set(['SECRETS.copy', 'harmless'], [all, 1], store);
 }
+// Kept in memory under names of the flow's own.
+flow.set('mine', all);
+global.set('mine', { list: Object.values(all) });
+context.set('mine', texts);
 msg.payload = all;
 return [null, null, msg];
 `;
