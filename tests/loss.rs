@@ -54,7 +54,7 @@ async fn stage() -> Result<Option<MappedMutexGuard<'static, Stage>>> {
     }
     let mut stage = STAGE.lock().await;
     if stage.is_none() {
-        let start = || NodeBox::builder().image_archive(light_runtime::image()?.archive()?).start();
+        let start = || NodeBox::builder().image_archive(light_runtime::image()?).start();
         let node = tokio::task::spawn_blocking(start).await??;
         stage::install(&node)?;
         let operator = Operator::start(&node, operator_binary(), node.host_address(), LOG_LEVEL)?;
@@ -108,7 +108,6 @@ impl<'s> Flows<'s> {
         pods::running(&client, namespace, count, PATIENCE).await?;
         let flows = Self { stage, client, namespace, count };
         flows.until_all_have("value-1").await?;
-        flows.until_quiet().await?;
         Ok(flows)
     }
 

@@ -142,7 +142,7 @@ fn prepare(pods: bool) -> Result<Vec<PathBuf>> {
         return Ok(Vec::new());
     }
     binaries::ensure_container_runtime()?;
-    Ok(vec![node_red::image().archive()?])
+    Ok(vec![node_red::image()?])
 }
 
 /// Examples stand in a folder beside the binaries of the same build.

@@ -18,7 +18,7 @@ use kube::{
 };
 use serde::de::DeserializeOwned;
 use serde_json::{Value as Json, json};
-use spacesync::resources::{SpaceSecretSync, SpaceSecretSyncStatus, names};
+use spacesync::resources::{FlowApp, SpaceSecretSync, SpaceSecretSyncStatus, condition::find, names};
 
 use super::{
     SYSTEM, objects,
@@ -28,7 +28,7 @@ use super::{
 
 /// Its sync is `secrets`, its flow app `app`.
 pub const NAMESPACE: &str = "flows";
-const KEY: &str = "TOKEN";
+const KEY: &str = "MY_API_TOKEN";
 /// Generous: a round that is late is to be told by its time, and not to end the run.
 const LIMIT: Duration = Duration::from_secs(30);
 
@@ -77,6 +77,21 @@ impl Acked {
         self.version = version;
         self.runtime.reads(&self.pods, version)?;
         Ok(Round { acked: acked.duration_since(began), delivered: delivered.duration_since(began) })
+    }
+
+    /// Waits until the flow app says so too: `Loaded`, and how many of its pods have.
+    pub async fn is_loaded(&self) -> Result<()> {
+        let (apps, began) = (Api::<FlowApp>::namespaced(self.client.clone(), NAMESPACE), Instant::now());
+        let wanted = (Some("True"), Some(format!("{0}/{0}", self.runtime.pods)));
+        loop {
+            let status = apps.get("app").await?.status.unwrap_or_default();
+            let loaded = find(&status.conditions, "Loaded").map(|condition| condition.status.as_str());
+            if (loaded, status.summary.clone()) == wanted {
+                return Ok(());
+            }
+            ensure!(began.elapsed() < LIMIT, "the flow app does not say that it is loaded: {status:?}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
     }
 
     /// The same pods as at first, never restarted.
@@ -136,7 +151,7 @@ fn all_have_loaded(pods: &[PodRef], version: u64) -> impl FnMut(&Pod) -> bool {
 }
 
 fn is_delivered(status: &SpaceSecretSyncStatus) -> bool {
-    status.conditions.iter().any(|condition| condition.type_ == "Delivered" && condition.status == "True")
+    find(&status.conditions, "Delivered").is_some_and(|condition| condition.status == "True")
 }
 
 /// A watch that is open before the change.

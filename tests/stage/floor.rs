@@ -19,7 +19,7 @@ use super::{
 };
 
 const NAMESPACE: &str = "floor";
-const KEY: &str = "TOKEN";
+const KEY: &str = "MY_API_TOKEN";
 const LIMIT: Duration = Duration::from_secs(30);
 
 /// Running pods that have acknowledged what they began with.

@@ -1,5 +1,8 @@
 //! Pods of Node-RED 5 with the plugin, and a flow that answers with what it reads: masked, and its version.
 
+use std::path::PathBuf;
+
+use anyhow::Result;
 use devcluster::{Image, Layer};
 use serde_json::{Value as Json, json};
 
@@ -16,16 +19,18 @@ pub const PORT: u16 = 1880;
 /// What its flow answers to.
 pub const PATH: &str = "/token";
 
-/// Its image, with the plugin as the sources are now, and as it is published: what `files` of its package.json names.
-pub fn image() -> Layer {
+const TAG: &str = "localhost/flow-app:1";
+
+/// Its image, with the plugin as the sources are now; made where it is not there yet.
+pub fn image() -> Result<PathBuf> {
     let source = super::root().join("plugin");
     let put = |layer: Layer, name: &str| layer.put(&format!("{PLUGIN}/{name}"), source.join(name));
-    ["package.json", "src"].into_iter().fold(Layer::on(Image::NodeRed, NAME), put)
+    ["package.json", "src"].into_iter().fold(Layer::on(Image::NodeRed, NAME), put).archive()
 }
 
 /// So many pods of it.
 pub fn runtime(pods: usize) -> Runtime {
-    Runtime { name: "Node-RED", pods, objects, port: PORT, path: PATH }
+    Runtime { name: "Node-RED", pods, image, objects, port: PORT, path: PATH }
 }
 
 /// A namespace for `restricted` pods only, and a Deployment `app` of them. It mounts nothing of ours: that is the operator's part.
@@ -69,7 +74,7 @@ pub fn config_map(namespace: &str) -> Json {
 pub fn configure(deployment: &mut Json) {
     let pod = &mut deployment["spec"]["template"]["spec"];
     let container = &mut pod["containers"][0];
-    container["image"] = image().tag().into();
+    container["image"] = TAG.into();
     container["args"] = json!(["--settings", "/config/settings.js"]);
     push(&mut container["volumeMounts"], json!({"name": "config", "mountPath": "/config"}));
     push(&mut pod["volumes"], json!({"name": "config", "configMap": {"name": CONFIG}}));

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::cluster::Cluster;
 use crate::control_plane::ControlPlane;
-use crate::node_box::{Node, NodeBox};
+use crate::node_box::{Node, NodeBox, NodeBoxBuilder};
 use crate::openbao::{BaoAddress, OpenBao, OpenBaoOptions};
 use crate::{places, progress};
 
@@ -151,7 +151,7 @@ pub(super) fn hold(part: &Part) -> Result<()> {
             keep(part, plane);
         }
         Part::Node { images } => {
-            let node = images.iter().fold(NodeBox::builder(), |builder, image| builder.image_archive(image)).start()?;
+            let node = images.iter().fold(NodeBox::builder(), NodeBoxBuilder::image_archive).start()?;
             publish(part, ClusterState::Node((*node).clone()))?;
             keep(part, node);
         }
@@ -237,7 +237,8 @@ mod tests {
 
     #[test]
     fn a_node_with_more_serves_whoever_wants_less() {
-        let (plane, node, full) = (Part::Plane, Part::Node { node_red: false }, Part::Node { node_red: true });
+        let with = |images: &[&str]| Part::Node { images: images.iter().map(Into::into).collect() };
+        let (plane, node, full) = (Part::Plane, with(&["a.tar"]), with(&["a.tar", "b.tar"]));
         assert!(full.serves(&node) && full.serves(&plane) && node.serves(&plane) && plane.serves(&plane));
         assert!(!plane.serves(&node) && !node.serves(&full));
         assert!(!Part::OpenBao { tls: false }.serves(&Part::OpenBao { tls: true }));

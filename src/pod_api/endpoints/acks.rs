@@ -146,7 +146,16 @@ fn runtime(fields: &Fields) -> Result<String, Problem> {
     Ok(text)
 }
 
-/// Writes it down, once.
+/// Says that the snapshot that flows read is of a revision, or that it could not be loaded.
+///
+/// It may be said again: what is known already is not written. There is no quota.
+#[utoipa::path(
+    post,
+    path = "/v1/acks",
+    operation_id = "acknowledge",
+    request_body = Document,
+    responses((status = 204, description = "it is known, and `kubectl` shows it"))
+)]
 pub async fn answer(api: &PodApi, caller: &Caller, fields: &Fields) -> Result<Answer, Problem> {
     let arrived = jiff::Timestamp::now();
     let said = Said::read(fields)?;

@@ -78,7 +78,16 @@ fn read(fields: &Fields) -> Result<(Option<Change>, Option<Change>), Problem> {
     Ok((auto_sync.map(change(AUTO_SYNC)), sync_on_save.map(change(SYNC_ON_SAVE))))
 }
 
-/// Sets all or nothing.
+/// Sets what people choose in the editor's sidebar: all of it or nothing.
+///
+/// 10 in a minute for each pod. A field that somebody else owns is refused with the owner's name.
+#[utoipa::path(
+    patch,
+    path = "/v1/settings",
+    operation_id = "settings",
+    request_body = Document,
+    responses((status = 200, description = "what is in force now", body = Settings))
+)]
 pub async fn answer(api: &PodApi, caller: &Caller, fields: &Fields) -> Result<Answer, Problem> {
     let (auto, on_save) = read(fields)?;
     api.limits.space(caller.tenant())?;
