@@ -10,14 +10,14 @@ need = @$(foreach tool,$(1),command -v $(tool) >/dev/null || { echo 'error: $(to
 hint-cargo   = It builds Spacesync: https://rustup.rs
 hint-go      = It builds Kubernetes and etcd for the tests, once: Go 1.21 or later, https://go.dev/dl
 hint-node    = The Node-RED of the tests runs on it: Node.js 20 or later, on Debian: apt-get install nodejs
-hint-npm     = It fetches the Node-RED of the tests, once. On Debian: apt-get install npm
+hint-npm     = It fetches the Node-REDs of the tests, once. On Debian: apt-get install npm
 hint-python3 = It fetches OpenBao and makes container images, once. On Debian: apt-get install python3 python3-pip
 
 help: ## Lists these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-# DEMO=--node-red for pods that run Node-RED; DEMO=--help tells the rest.
-demo: ## Brings up a cluster, a vault and flow apps on this machine, and shows a secret arrive, live
+# DEMO=--help tells what can be left out.
+demo: ## Brings up a cluster, a vault and Node-RED on this machine, and shows a secret arrive in its flows, live
 	$(call need,cargo python3)
 	@# Without optimisation, as the tests: built in half the time, and what takes time in the demo is the kubelet.
 	$(CARGO) build --bin spacesync --example demo
@@ -27,16 +27,18 @@ down: ## Ends what `make demo` left running, with every trace of it
 	$(call need,cargo)
 	@$(CARGO) run -q -p devcluster -- down
 
-test: tools ## Runs all tests, against a real API server, vault and node
+test: tools plugin/node_modules ## Runs all tests, against a real API server, vault, node and Node-RED
 	@[ "$$(id -u)" = 0 ] || echo 'note: not root: tests that need a node, on which pods run, are left out'
 	@# They wait more than they compute: more at once than there are cores.
 	RUST_TEST_THREADS=$${RUST_TEST_THREADS:-8} $(CARGO) test --workspace
+	cd plugin && npm test --silent
 
-lint: ## Checks format, lints, generated files, scripts, and licences where cargo-deny is installed
+lint: plugin/node_modules ## Checks format, lints, types, generated files, scripts, and licences where cargo-deny is installed
 	$(call need,cargo)
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
 	$(CARGO) test -q --test crds
+	cd plugin && npm run --silent check
 	@# The *.sh are fragments that devcluster hands to sh with variables set, where words are split on purpose.
 	@if command -v shellcheck >/dev/null; then shellcheck .ci/run; \
 	 git ls-files -z '*.sh' | xargs -0r shellcheck --shell=sh --exclude=SC2046,SC2086,SC2154; \
@@ -53,6 +55,12 @@ generate: ## Makes crds/ and docs/reference/ anew from the code
 	$(CARGO) run -q -- crds --write crds
 	$(CARGO) run -q -- docs reasons > docs/reference/reasons.md
 	$(CARGO) run -q -- docs openapi > docs/reference/pods-api.yaml
+
+# Both Node-REDs that the plugin is tested on: half a minute the first time, then nothing.
+plugin/node_modules: plugin/package-lock.json
+	$(call need,node npm)
+	cd plugin && npm ci --no-audit --no-fund --loglevel=error
+	@touch $@
 
 # Kubernetes, etcd, OpenBao and images: about 5 minutes the first time, then nothing.
 tools:

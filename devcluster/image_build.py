@@ -1,8 +1,11 @@
 #!/usr/bin/env python3
-"""image_build.py FOLDER busybox|nodered...: container images made by hand.
+"""image_build.py FOLDER busybox|nodered...: container images made by hand. Busybox brings the pause image along.
+image_build.py FOLDER --on BASE.tar RECIPE: an image that is BASE with one more layer. The recipe is JSON:
+    {"file": NAME, "tag": TAG, "config": {...}, "put": [{"to": PATH, "from": FILE OR FOLDER, "libraries": BOOL}...]}
+    Its config goes over BASE's, field by field; with libraries, a program brings its shared ones along.
 
 A docker-archive tar needs no registry, no engine and no network beyond npm's, and the same input makes the same bytes.
-Writes FOLDER/NAME.tar for each; busybox brings the pause image along.
+Writes FOLDER/NAME.tar for each.
 """
 import hashlib
 import io
@@ -20,7 +23,7 @@ ARCHITECTURE = {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), p
 
 
 class Layer:
-    """The one layer of an image. Owners and times are fixed, for the same bytes every time."""
+    """One layer of an image. Owners and times are fixed, for the same bytes every time."""
 
     def __init__(self, path):
         self.path = path
@@ -53,6 +56,11 @@ class Layer:
         with open(source, "rb") as content:
             self.tar.addfile(info, content)
 
+    def libraries(self, program):
+        seen = subprocess.run(["ldd", program], capture_output=True, text=True, check=True).stdout
+        for library in sorted({word for word in seen.split() if word.startswith("/")}):
+            self.file(library, library)
+
     def link(self, path, target):
         info = self.entry(path, 0o777, kind=tarfile.SYMTYPE)
         info.linkname = target
@@ -69,13 +77,14 @@ class Layer:
             else:
                 self.file(below, entry.path)
 
-    def digest(self):
+    def close(self):
+        """Its digest and the file that holds it: what `archive` takes."""
         self.tar.close()
         digest = hashlib.sha256()
         with open(self.path, "rb") as content:
             while block := content.read(1 << 20):
                 digest.update(block)
-        return digest.hexdigest()
+        return digest.hexdigest(), self.path
 
 
 def base(layer):
@@ -93,31 +102,62 @@ def base(layer):
         layer.dir(path)
 
 
-def archive(folder, file, tag, layer, digest, config):
+def archive(folder, file, tag, layers, config):
+    """An image of (digest, path) layers, the lowest first."""
     config = json.dumps({
         "architecture": ARCHITECTURE, "os": "linux", "created": "1970-01-01T00:00:00Z", "config": config,
-        "rootfs": {"type": "layers", "diff_ids": ["sha256:" + digest]},
-        "history": [{"created": "1970-01-01T00:00:00Z"}],
+        "rootfs": {"type": "layers", "diff_ids": ["sha256:" + digest for digest, _ in layers]},
+        "history": [{"created": "1970-01-01T00:00:00Z"} for _ in layers],
     }, sort_keys=True).encode()
     identity = hashlib.sha256(config).hexdigest()
-    manifest = [{"Config": identity + ".json", "RepoTags": [tag], "Layers": [digest + "/layer.tar"]}]
+    names = [digest + "/layer.tar" for digest, _ in layers]
+    manifest = [{"Config": identity + ".json", "RepoTags": [tag], "Layers": names}]
     unfinished = f"{folder}/.{file}.tar"
     with tarfile.open(unfinished, "w") as tar:
         for name, content in (("manifest.json", json.dumps(manifest).encode()), (identity + ".json", config)):
             info = tarfile.TarInfo(name)
             info.size = len(content)
             tar.addfile(info, io.BytesIO(content))
-        tar.add(layer.path, digest + "/layer.tar")
+        for name, (_, path) in zip(names, layers):
+            tar.add(path, name)
     os.rename(unfinished, f"{folder}/{file}.tar")
     print(f"{tag}: {os.path.getsize(f'{folder}/{file}.tar') / 1e6:.1f} MB, sha256:{identity[:12]}", flush=True)
+
+
+def unpack(base, work):
+    """The layers of an image made here, and its config."""
+    with tarfile.open(base) as tar:
+        manifest = json.load(tar.extractfile("manifest.json"))[0]
+        config = json.load(tar.extractfile(manifest["Config"]))["config"]
+        layers = []
+        for name in manifest["Layers"]:
+            path = f"{work}/{len(layers)}.layer"
+            with open(path, "wb") as file:
+                shutil.copyfileobj(tar.extractfile(name), file, 1 << 20)
+            layers.append((os.path.dirname(name), path))
+    return layers, config
+
+
+def layered(folder, work, base, recipe):
+    layers, config = unpack(base, work)
+    layer = Layer(f"{work}/top.layer")
+    for put in recipe["put"]:
+        if os.path.isdir(put["from"]):
+            layer.dir(put["to"])
+            layer.tree(put["to"], put["from"])
+        else:
+            layer.file(put["to"], put["from"])
+        if put.get("libraries"):
+            layer.libraries(put["from"])
+    archive(folder, recipe["file"], recipe["tag"], [*layers, layer.close()], {**config, **recipe["config"]})
 
 
 def busybox(folder, work):
     layer = Layer(f"{work}/busybox.layer")
     base(layer)
-    digest = layer.digest()
-    archive(folder, "busybox", "localhost/busybox:1", layer, digest, {"Cmd": ["/bin/sh"], "Env": ["PATH=/bin"]})
-    archive(folder, "pause", "localhost/pause:1", layer, digest,
+    layers = [layer.close()]
+    archive(folder, "busybox", "localhost/busybox:1", layers, {"Cmd": ["/bin/sh"], "Env": ["PATH=/bin"]})
+    archive(folder, "pause", "localhost/pause:1", layers,
             {"Entrypoint": ["/bin/sleep", "2147483647"], "Env": ["PATH=/bin"], "User": "65534:65534"})
 
 
@@ -135,12 +175,10 @@ def nodered(folder, work):
     layer = Layer(f"{work}/nodered.layer")
     base(layer)
     layer.file("/usr/local/bin/node", node)
-    libraries = subprocess.run(["ldd", node], capture_output=True, text=True, check=True).stdout
-    for library in {word for word in libraries.split() if word.startswith("/")}:
-        layer.file(library, library)
+    layer.libraries(node)
     layer.tree("/usr/src/node-red", f"{work}/nodered")
     layer.dir("/data", 0o775, 1000)
-    archive(folder, "nodered", "localhost/node-red:5", layer, layer.digest(), {
+    archive(folder, "nodered", "localhost/node-red:5", [layer.close()], {
         "User": "1000:1000", "WorkingDir": "/usr/src/node-red", "ExposedPorts": {"1880/tcp": {}},
         "Env": ["PATH=/usr/local/bin:/bin", "NODE_PATH=/usr/src/node-red/node_modules:/data/node_modules", "HOME=/data"],
         "Entrypoint": ["node", "node_modules/node-red/red.js", "--userDir", "/data"]})
@@ -148,11 +186,18 @@ def nodered(folder, work):
 
 def main():
     folder, *names = sys.argv[1:] or sys.exit(__doc__)
+    base = recipe = None
+    if names[:1] == ["--on"]:
+        base, recipe = names[1], json.loads(names[2])
+        names = [recipe["file"]]
     for name in names:
         work = f"{folder}/.work-{name}"
         shutil.rmtree(work, ignore_errors=True)
         os.makedirs(work)
-        {"busybox": busybox, "nodered": nodered}[name](folder, work)
+        if recipe:
+            layered(folder, work, base, recipe)
+        else:
+            {"busybox": busybox, "nodered": nodered}[name](folder, work)
         shutil.rmtree(work)
 
 

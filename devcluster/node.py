@@ -74,6 +74,7 @@ def network(box):
 def start(folder, name, words):
     with open(f"{folder}/{name}.log", "ab") as log:
         process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=folder)
+    write(f"{folder}/{name}.pid", str(process.pid))
     say("started", name)
     return process.pid
 
@@ -112,8 +113,11 @@ def main():
     write(f"{folder}/started", "")
     while True:  # the duty of process 1: orphans are its children
         pid, status = os.wait()
-        if pid in running:
-            say(running[pid], "ended with", os.waitstatus_to_exitcode(status))
+        name = running.pop(pid, None)
+        if name:
+            say(name, "ended with", os.waitstatus_to_exitcode(status))
+        if name == "kubelet":  # as on every node: something starts it again
+            running[start(folder, name, box["then"][name])] = name
 
 
 main()

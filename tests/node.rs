@@ -15,7 +15,7 @@ const ROUNDS: usize = 20;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_changed_secret_stands_in_all_three_pods_twenty_times_without_a_restart() -> Result<()> {
-    if !is_root() {
+    if !stage::is_root() {
         println!("SKIPPED: a node needs root");
         return Ok(());
     }
@@ -46,13 +46,12 @@ async fn rounds(node: &NodeBox) -> Result<()> {
         ratio(p50, floor_p50),
         ratio(max, floor_max)
     );
+    // Nothing acknowledges here: a retry that came before the next change would take the kubelet's one fast refresh a
+    // second from it, and every round would take ten times as long.
+    assert!(ratio(p50, floor_p50) < 3.0, "{p50:?} where the floor is {floor_p50:?}");
     Ok(())
 }
 
 fn ratio(ours: std::time::Duration, floor: std::time::Duration) -> f64 {
     ours.as_secs_f64() / floor.as_secs_f64()
-}
-
-fn is_root() -> bool {
-    std::os::unix::fs::MetadataExt::uid(&std::fs::metadata("/proc/self").expect("a process")) == 0
 }

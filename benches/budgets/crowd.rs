@@ -2,8 +2,6 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs::{self, File},
-    io::{BufRead, BufReader, Seek, SeekFrom},
     net::{IpAddr, Ipv4Addr},
     path::Path,
     time::{Duration, Instant},
@@ -21,14 +19,15 @@ use kube::{Api, Client, Resource, api::PostParams};
 use serde_json::{Value as Json, json};
 use spacesync::resources::{Space, SpaceSecretSync};
 
-use crate::stage::{self, Operator, SYSTEM, objects::apply};
+use crate::{
+    audit::{Audit, Request, is_read},
+    process::{cpu, rss},
+    stage::{self, Operator, SYSTEM, objects::apply},
+};
 
 /// As the floor is defined.
 pub const CONNECTIONS: usize = 16;
-const OPERATOR: &str = "system:serviceaccount:spacesync-system:spacesync";
 const LIMIT: Duration = Duration::from_mins(3);
-/// The smallest unit of CPU time in /proc.
-const TICK: Duration = Duration::from_millis(10);
 
 /// Where the entries are.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -177,7 +176,7 @@ impl Crowd {
     pub async fn observe(&mut self, time: Duration) -> Result<Observed> {
         self.audit.news()?;
         let pid = self.operator.as_ref().context("there is no operator")?.pid();
-        let (cpu, (store, values)) = (cpu(pid)?, self.store_requests()?);
+        let (before, (store, values)) = (cpu(pid)?, self.store_requests()?);
         tokio::time::sleep(time).await;
         let (store_now, values_now) = self.store_requests()?;
         let api = self.audit.news()?.into_iter().filter(Request::counts).map(|r| (r.verb, r.uri)).collect();
@@ -185,7 +184,7 @@ impl Crowd {
             api,
             store: store_now - store,
             values: values_now - values,
-            cpu: self::cpu(pid)?.saturating_sub(cpu),
+            cpu: cpu(pid)?.saturating_sub(before),
             rss: rss(pid)?,
             ready: Duration::ZERO,
         })
@@ -272,93 +271,4 @@ fn manager(bao: Option<&OpenBao>) -> Result<Vec<Json>> {
         of(json!({"openBao": {"address": bao.url(), "auth": {"tokenSecret": {"name": "bao-token", "key": "token"}}},
                   "limits": {"concurrency": 16, "perSecond": 10000}})),
     ])
-}
-
-/// One request of the operator.
-pub struct Request {
-    pub verb: String,
-    pub resource: String,
-    /// With its slash.
-    subresource: String,
-    pub namespace: String,
-    pub uri: String,
-    pub done: Timestamp,
-    started: bool,
-}
-
-impl Request {
-    /// Not a watch, not the lease, not an Event.
-    fn counts(&self) -> bool {
-        self.verb != "watch" && self.resource != "leases" && self.resource != "events"
-    }
-
-    /// A watch that ended was begun earlier.
-    fn is_new(&self) -> bool {
-        self.resource != "leases" && (self.verb != "watch" || self.started)
-    }
-
-    /// Verb and resource.
-    fn what(&self) -> String {
-        format!("{} {}{}", self.verb, self.resource, self.subresource)
-    }
-}
-
-/// Whether it changes nothing.
-pub fn is_read(verb: &str) -> bool {
-    matches!(verb, "get" | "list" | "watch")
-}
-
-/// The audit log, read on from where it was read to.
-struct Audit {
-    log: std::path::PathBuf,
-    at: u64,
-}
-
-impl Audit {
-    fn of(log: &Path) -> Self {
-        Self { log: log.to_owned(), at: 0 }
-    }
-
-    fn news(&mut self) -> Result<Vec<Request>> {
-        let mut file = File::open(&self.log)?;
-        file.seek(SeekFrom::Start(self.at))?;
-        let (mut lines, mut line, mut news) = (BufReader::new(file), String::new(), Vec::new());
-        while lines.read_line(&mut line)? > 0 && line.ends_with('\n') {
-            self.at += line.len() as u64;
-            if line.contains(OPERATOR) {
-                let entry: Json = serde_json::from_str(&line)?;
-                news.extend((entry["user"]["username"] == OPERATOR).then(|| request(&entry)).transpose()?);
-            }
-            line.clear();
-        }
-        Ok(news)
-    }
-}
-
-fn request(entry: &Json) -> Result<Request> {
-    let text = |value: &Json| value.as_str().unwrap_or_default().to_owned();
-    Ok(Request {
-        verb: text(&entry["verb"]),
-        resource: text(&entry["objectRef"]["resource"]),
-        subresource: entry["objectRef"]["subresource"].as_str().map(|name| format!("/{name}")).unwrap_or_default(),
-        namespace: text(&entry["objectRef"]["namespace"]),
-        uri: text(&entry["requestURI"]),
-        done: text(&entry["stageTimestamp"]).parse()?,
-        started: entry["stage"] == "ResponseStarted",
-    })
-}
-
-/// User and system time so far.
-fn cpu(pid: u32) -> Result<Duration> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
-    let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
-    let ticks: u32 = [11, 12].iter().filter_map(|&field| fields.get(field)?.parse::<u32>().ok()).sum();
-    Ok(TICK * ticks)
-}
-
-fn rss(pid: u32) -> Result<f64> {
-    let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
-    let kib: f64 = line.trim().trim_end_matches(" kB").trim().parse()?;
-    Ok(kib * 1024.0 / 1e6)
 }

@@ -3,28 +3,24 @@
 //! Everything is real: the operator's release build as a process under its own role, kube-apiserver, etcd, OpenBao, and
 //! a node for what reaches pods. Writes docs/benchmarks.md.
 
+mod audit;
 mod crowd;
+mod delivery;
 mod floor;
 mod one_by_one;
+mod process;
 mod report;
 #[path = "../../tests/stage/mod.rs"]
 mod stage;
 mod watchers;
 
-use std::{os::unix::fs::MetadataExt, path::Path, time::Duration};
+use std::{path::Path, time::Duration};
 
 use anyhow::Result;
 use clap::Parser;
-use devcluster::NodeBox;
 
 use crowd::{Crowd, Store};
 use report::{Report, ms, progress};
-use stage::{
-    Operator,
-    live::{Live, p50_and_max},
-};
-
-const DELIVERY_ROUNDS: usize = 40;
 
 /// Measures each budget beside its floor, in about a quarter of an hour, and writes docs/benchmarks.md.
 #[derive(Parser)]
@@ -32,6 +28,9 @@ struct Args {
     /// How many syncs a world has, for each world.
     #[arg(long, value_delimiter = ',', default_value = "500,2000")]
     sizes: Vec<usize>,
+    /// How many pods run the light runtime, on the one node.
+    #[arg(long, default_value_t = 100)]
+    light_pods: usize,
     /// Only what concerns pods.
     #[arg(long, conflicts_with = "no_delivery")]
     only_delivery: bool,
@@ -48,7 +47,7 @@ fn main() -> Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let mut report = Report::begin();
     if !args.no_delivery {
-        runtime.block_on(delivery(&mut report))?;
+        runtime.block_on(delivery::measure(&mut report, args.light_pods))?;
     }
     if !args.only_delivery {
         for &size in &args.sizes {
@@ -61,28 +60,6 @@ fn main() -> Result<()> {
 
 fn binary() -> &'static Path {
     Path::new(env!("CARGO_BIN_EXE_spacesync"))
-}
-
-/// From the write to the embedded store to the file in the last of three pods.
-async fn delivery(report: &mut Report) -> Result<()> {
-    if std::fs::metadata("/proc/self")?.uid() != 0 {
-        report.note("Not root, so no node: what reaches pods was not measured.");
-        return Ok(());
-    }
-    progress("a node, and three pods with the operator and three without");
-    let node = tokio::task::spawn_blocking(NodeBox::start).await??;
-    stage::install(&node)?;
-    let mut operator = Operator::start(&node, binary(), node.host_address(), "info")?;
-    let live = Live::raise(&node, stage::client(&node).await?).await?;
-    progress(&format!("{DELIVERY_ROUNDS} rounds"));
-    let rounds = live.rounds(DELIVERY_ROUNDS).await?;
-    live.is_unharmed().await?;
-    operator.stop()?;
-    let ((p50, max), (floor_p50, floor_max)) = (p50_and_max(&rounds.ours), p50_and_max(&rounds.floor));
-    let what = "embedded store changed → file in all of 3 busybox pods";
-    report.ratio(&format!("{what}, p50"), floor_p50, p50, 1.2);
-    report.ratio(&format!("{what}, max of {DELIVERY_ROUNDS} (budget for p99)"), floor_max, max, 1.5);
-    Ok(())
 }
 
 async fn worlds(report: &mut Report, size: usize, last: bool) -> Result<()> {
@@ -140,7 +117,7 @@ async fn restart(report: &mut Report, crowd: &mut Crowd) -> Result<()> {
     let what = format!("restart with nothing changed, {} syncs, {}", crowd.size, crowd.store.name());
     let asked = seen.api.len();
     report.row(&format!("{what}: requests, watches and lists included"), "", &asked.to_string(), "≤ 30", asked <= 30);
-    let writes: Vec<_> = seen.api.iter().filter(|(verb, _)| !crowd::is_read(verb)).collect();
+    let writes: Vec<_> = seen.api.iter().filter(|(verb, _)| !audit::is_read(verb)).collect();
     report.row(&format!("{what}: writes"), "0", &writes.len().to_string(), "0", writes.is_empty());
     for (verb, uri) in writes.iter().take(3) {
         report.note(&format!("written after the restart ({}): {verb} {uri}", crowd.store.name()));

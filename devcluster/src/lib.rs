@@ -31,6 +31,6 @@ pub mod up;
 pub use audit::AuditLevel;
 pub use cluster::Cluster;
 pub use control_plane::{ControlPlane, ControlPlaneBuilder};
-pub use node_box::{Image, NODE, Node, NodeBox, NodeBoxBuilder, images};
+pub use node_box::{Image, Layer, NODE, Node, NodeBox, NodeBoxBuilder, images};
 pub use openbao::{BaoClient, OpenBao, OpenBaoOptions, Storage};
 pub use up::{Up, attach};

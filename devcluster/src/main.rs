@@ -95,13 +95,14 @@ fn run(command: &Command) -> Result<ExitCode> {
 }
 
 fn bring_up(wanted: &Wanted) -> Result<()> {
-    let cluster = if wanted.node { Part::Node { node_red: wanted.node_red } } else { Part::Plane };
+    // Here and not in the background, where nobody would see the progress.
+    prepare(wanted)?;
+    let images = if wanted.node_red { vec![Image::NodeRed.archive()?] } else { Vec::new() };
+    let cluster = if wanted.node { Part::Node { images } } else { Part::Plane };
     let mut parts = vec![cluster];
     if wanted.openbao {
         parts.push(Part::OpenBao { tls: wanted.tls });
     }
-    // Here and not in the background, where nobody would see the progress.
-    prepare(wanted)?;
     let program = std::env::current_exe().context("where is this program?")?;
     for part in &parts {
         let begun = Instant::now();

@@ -6,6 +6,7 @@
 mod cgroups;
 mod config;
 pub mod images;
+mod layer;
 mod network;
 mod node;
 
@@ -18,6 +19,7 @@ use anyhow::{Context, Result};
 use serde_json::Value;
 
 pub use images::Image;
+pub use layer::Layer;
 pub use node::Node;
 
 use crate::audit::AuditLevel;

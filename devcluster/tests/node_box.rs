@@ -6,7 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use devcluster::NodeBox;
+use devcluster::{Image, Layer, NodeBox};
 
 const POD: &str = r#"
 apiVersion: v1
@@ -29,6 +29,26 @@ spec:
     projected: {sources: [{secret: {name: space}}]}
 "#;
 
+const LAYERED: &str = r#"
+apiVersion: v1
+kind: Pod
+metadata: {name: layered, namespace: default}
+spec:
+  restartPolicy: Never
+  securityContext: {runAsNonRoot: true}
+  containers: [{name: layered, image: "localhost/layered:1"}]
+"#;
+
+/// Busybox with a folder, and a program that needs libraries which busybox has not.
+fn layered() -> Layer {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests");
+    let entrypoint = ["sh", "-c", "id -u; /sed --version | head -n 1; ls /tests"];
+    Layer::on(Image::Busybox, "layered")
+        .put("/tests", folder)
+        .program("/sed", "/bin/sed")
+        .config(serde_json::json!({"User": "1000:1000", "Entrypoint": entrypoint}))
+}
+
 fn root() -> bool {
     let root = Command::new("id").arg("-u").output().is_ok_and(|out| out.stdout == b"0\n");
     if !root {
@@ -38,8 +58,9 @@ fn root() -> bool {
 }
 
 fn started() -> Result<NodeBox> {
+    let image = layered().archive()?;
     let begun = Instant::now();
-    let node = NodeBox::start()?;
+    let node = NodeBox::builder().image_archive(image).start()?;
     println!("ready in {:.1} s", begun.elapsed().as_secs_f64());
     Ok(node)
 }
@@ -82,6 +103,11 @@ fn a_pod_runs_and_its_files_and_logs_can_be_read_and_the_box_is_gone_after_drop(
         thread::sleep(Duration::from_millis(5));
     }
     println!("two kubectl and the new value in the pod: {:.2} s", begun.elapsed().as_secs_f64());
+
+    node.apply(LAYERED)?;
+    node.kubectl(&["wait", "--for=jsonpath={.status.phase}=Succeeded", "pod/layered", "--timeout=30s"])?;
+    let said = node.kubectl(&["logs", "layered"])?;
+    assert!(said.starts_with("1000\n/sed (GNU sed)") && said.contains("node_box.rs"), "{said}");
 
     assert!(node.exec_in_box("ctr", &["-n", "k8s.io", "images", "ls", "-q"])?.contains("localhost/busybox:1"));
     assert!(node.audit_entries()?.iter().any(|entry| entry["user"]["username"] == "system:node:node"));

@@ -10,6 +10,7 @@ use kube::Api;
 use spacesync::resources::{Space, SpaceSecretSync, space::BindingState};
 
 use crate::{
+    editor,
     pods::FlowPods,
     stage::objects,
     story::{self, expect},
@@ -23,9 +24,8 @@ pub const SMTP: &str = r#"{"host": "smtp.example.org", "port": 587, "user": "new
 
 /// How often the value is changed.
 const ROUNDS: u32 = 3;
-/// These pods do not acknowledge, so the operator tells each a second time after 1.5 s, and the kubelet refreshes a pod at
-/// once only once a second: what comes before that is over would arrive later than it has to.
-const PAUSE: Duration = Duration::from_millis(2700);
+/// The kubelet refreshes a pod at once only once a second.
+const PAUSE: Duration = Duration::from_millis(1200);
 
 /// From nothing to a value that changes in three pods.
 pub async fn chapter(world: &World) -> Result<FlowPods> {
@@ -46,6 +46,7 @@ pub async fn chapter(world: &World) -> Result<FlowPods> {
     expect("the version of the first sync", &Some(1), &sync.status.and_then(|s| s.version))?;
     let pods = FlowPods::start(world, SPACE).await?;
     pods.read(world, "MY_API_TOKEN", "change-me").await?;
+    editor::flows_read(&pods, "change-me", 1).await?;
     for round in 1..=ROUNDS {
         if pods.are_there() {
             tokio::time::sleep(PAUSE).await;
@@ -53,6 +54,7 @@ pub async fn chapter(world: &World) -> Result<FlowPods> {
         change(world, &pods, &format!("token-{round}")).await?;
     }
     pods.read(world, "MY_API_TOKEN", &format!("token-{ROUNDS}")).await?;
+    editor::flows_read(&pods, &format!("token-{ROUNDS}"), 1 + u64::from(ROUNDS)).await?;
     pods.still_the_same(world).await?;
     Ok(pods)
 }

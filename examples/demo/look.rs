@@ -12,7 +12,7 @@ use crate::{
 
 /// kubectl, and the history of a sync.
 pub async fn chapter(world: &World) -> Result<()> {
-    story::chapter("6. What you can see");
+    story::chapter("7. What you can see");
     for args in ["get secretmanagers", "get spaces", "get sss -A", "get flowapps -A"] {
         let words: Vec<&str> = args.split(' ').collect();
         println!("  $ kubectl {args}");

@@ -3,8 +3,10 @@
 //! Every step says what was seen and how long it took, and the demo fails where something else is seen than it says.
 //! It leaves everything running; `make down` ends it.
 
+mod acks;
 mod borders;
 mod drift;
+mod editor;
 mod embedded;
 mod look;
 mod pods;
@@ -20,20 +22,17 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::Parser;
 
+use pods::FlowPods;
 use world::World;
 
-/// Brings up a cluster, a vault and flow apps on this machine, and shows a secret arrive in running pods, live.
+/// Brings up a cluster, a vault and flow apps on this machine, and shows a secret arrive in running Node-REDs, live.
 ///
 /// What an earlier demo has left running is ended first.
 #[derive(Parser)]
 #[command(name = "demo", max_term_width = 100)]
 struct Args {
-    /// Run Node-RED in the pods, whose image is made once with npm. Otherwise they are a loop in busybox: the way of a
-    /// secret to the file is the same, there is nothing to install, and six of them start in two seconds.
+    /// Without pods, also as root: no node, no Node-RED.
     #[arg(long)]
-    node_red: bool,
-    /// Without pods, also as root.
-    #[arg(long, conflicts_with = "node_red")]
     no_pods: bool,
 }
 
@@ -57,12 +56,12 @@ async fn tell(args: &Args) -> Result<()> {
     if told.is_err() {
         eprintln!("\nThe operator's last words, of {}:\n{}", world.operator.log.display(), world.operator.last_words());
     }
-    told?;
-    world.next();
+    world.next(&told?);
     Ok(())
 }
 
-async fn chapters(world: &World) -> Result<()> {
+/// The pods whose editor is shown at the end.
+async fn chapters(world: &World) -> Result<FlowPods> {
     let newsroom = embedded::chapter(world).await?;
     let studio = vault::chapter(world).await?;
     drift::chapter(world, &newsroom).await?;
@@ -71,5 +70,7 @@ async fn chapters(world: &World) -> Result<()> {
     for pods in [&newsroom, &studio] {
         pods.still_the_same(world).await?;
     }
-    look::chapter(world).await
+    editor::chapter(&newsroom).await?;
+    look::chapter(world).await?;
+    Ok(newsroom)
 }

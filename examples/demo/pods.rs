@@ -8,10 +8,11 @@ use std::{
 use anyhow::{Context, Result, bail};
 use k8s_openapi::api::{apps::v1::Deployment, core::v1::Pod};
 use kube::{Api, api::ListParams};
-use spacesync::resources::FlowApp;
+use spacesync::resources::{FlowApp, SpaceSecretSync};
 
 use crate::{
-    stage::{files, objects},
+    acks::Acks,
+    stage::{files, node_red, objects},
     story::{self, expect},
     world::{World, says, status, until},
 };
@@ -30,6 +31,7 @@ pub struct FlowPods {
 struct Seen {
     name: String,
     uid: String,
+    address: String,
     restarts: i32,
 }
 
@@ -45,6 +47,7 @@ impl FlowPods {
             return Ok(Self { namespace: namespace.to_owned(), pods: Vec::new() });
         }
         let rolled_out = async {
+            objects::apply(&world.client, &[node_red::config_map(namespace)]).await?;
             objects::apply(&world.client, &objects).await?;
             let injected = |app: &FlowApp| says(app, "Injected", "True/Injected");
             until(world.api::<FlowApp>(namespace), "ingest", "is injected", status, injected).await?;
@@ -52,8 +55,17 @@ impl FlowPods {
             until(world.api::<Deployment>(namespace), "ingest", "is rolled out", status, complete).await?;
             all_running(world.api(namespace)).await
         };
-        let pods = story::step("flow app ingest: the volume is injected, three pods run", rolled_out).await?;
+        let pods = story::step("flow app ingest: the volume is injected, three Node-REDs run", rolled_out).await?;
+        let delivered = |sync: &SpaceSecretSync| says(sync, "Delivered", "True/Delivered");
+        let sync = world.api::<SpaceSecretSync>(namespace);
+        let proven = until(sync, "secrets", "is delivered to all pods", status, delivered);
+        story::step("each has acknowledged what it loaded: the sync is Delivered", proven).await?;
         Ok(Self { namespace: namespace.to_owned(), pods })
+    }
+
+    /// Where each pod's Node-RED listens, as `address:port`.
+    pub fn addresses(&self) -> impl Iterator<Item = String> {
+        self.pods.iter().map(|pod| format!("{}:1880", pod.address))
     }
 
     /// Whether there are any.
@@ -78,7 +90,7 @@ impl FlowPods {
         story::step(&format!("kubectl exec … cat {MOUNT}/{key}: {expected}, in each pod"), looking).await
     }
 
-    /// Makes a change and tells when each pod had it.
+    /// Makes a change and tells when each pod had the file, and when each pod's runtime had acknowledged it.
     pub async fn see(
         &self,
         world: &World,
@@ -90,14 +102,15 @@ impl FlowPods {
         let file = |pod: &Seen| node.pod_volume_dir(&pod.uid, "spacesync").join(key);
         let all: Vec<PathBuf> = self.pods.iter().map(file).collect();
         let wanted = value.to_owned();
+        let acks = Acks::begin(world.api(&self.namespace)).await?;
         let began = Instant::now();
         let watching = tokio::task::spawn_blocking(move || files::stand(&all, &wanted, began, ARRIVAL_LIMIT));
-        change.await?;
-        let mut arrivals = watching.await.context("the watch of the files broke")??;
-        arrivals.sort();
-        let each: Vec<String> = arrivals.iter().map(|took| took.as_millis().to_string()).collect();
-        let last = arrivals.last().copied().unwrap_or_default();
-        story::seen(&format!("{what}: the file in each pod after {} ms", each.join(", ")), last);
+        let (changed, acknowledged) = tokio::join!(change, acks.all_new(began));
+        changed?;
+        let (arrivals, acknowledged) = (watching.await.context("the watch of the files broke")??, acknowledged?);
+        story::seen(&format!("{what}: the file stands in each pod after {}", told(&arrivals)), latest(&arrivals));
+        let told = format!("{what}: each flow reads it, acknowledged after {}", told(&acknowledged));
+        story::seen(&told, latest(&acknowledged));
         Ok(())
     }
 
@@ -111,6 +124,16 @@ impl FlowPods {
         story::say(&format!("{}: the same three pods as before, no restart", self.namespace));
         Ok(())
     }
+}
+
+fn told(times: &[Duration]) -> String {
+    let mut times: Vec<_> = times.iter().map(Duration::as_millis).collect();
+    times.sort_unstable();
+    times.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ") + " ms"
+}
+
+fn latest(times: &[Duration]) -> Duration {
+    times.iter().max().copied().unwrap_or_default()
 }
 
 fn is_rolled_out(deployment: &Deployment) -> bool {
@@ -140,6 +163,7 @@ async fn seen(api: Api<Pod>) -> Result<Vec<Seen>> {
     };
     let seen = |pod: Pod| Seen {
         restarts: restarts(&pod),
+        address: pod.status.as_ref().and_then(|status| status.pod_ip.clone()).unwrap_or_default(),
         name: pod.metadata.name.unwrap_or_default(),
         uid: pod.metadata.uid.unwrap_or_default(),
     };

@@ -3,31 +3,21 @@
 
 use anyhow::{Context, Result};
 use devcluster::Cluster;
-use serde_json::{Value as Json, json};
+use serde_json::Value as Json;
 
-use crate::stage;
-
-/// Says each revision that it sees, once. A runtime would load it.
-const LOOP: &str = r#"
-trap 'exit 0' TERM
-while :; do
-  now=$(cat /var/run/spacesync/.spacesync/revision 2>/dev/null)
-  [ "$now" = "$seen" ] || echo "$(date +%T) revision $now"
-  seen=$now
-  sleep 0.2
-done"#;
+use crate::stage::{self, node_red};
 
 /// The objects of deploy/samples/.
 pub struct Samples(Vec<Json>);
 
 impl Samples {
     /// Reads them.
-    pub fn read(cluster: &Cluster, node_red: bool, vault: &str) -> Result<Self> {
+    pub fn read(cluster: &Cluster, vault: &str) -> Result<Self> {
         let yaml = cluster.kubectl(&["kustomize", &stage::root().join("deploy/samples").to_string_lossy()])?;
         let mut objects: Vec<Json> = serde_saphyr::from_multiple(&yaml).context("deploy/samples cannot be read")?;
         for object in &mut objects {
             match kind(object) {
-                "Deployment" => run_here(object, node_red),
+                "Deployment" => node_red::configure(object),
                 "SecretManager" if !object["spec"]["openBao"].is_null() => {
                     object["spec"]["openBao"]["address"] = vault.into();
                 }
@@ -54,15 +44,4 @@ impl Samples {
 
 fn kind(object: &Json) -> &str {
     object["kind"].as_str().unwrap_or_default()
-}
-
-fn run_here(deployment: &mut Json, node_red: bool) {
-    let container = &mut deployment["spec"]["template"]["spec"]["containers"][0];
-    if node_red {
-        container["image"] = "localhost/node-red:5".into();
-    } else {
-        container["image"] = "localhost/busybox:1".into();
-        container["command"] = json!(["sh", "-c", LOOP]);
-        container.as_object_mut().map(|fields| fields.remove("readinessProbe"));
-    }
 }

@@ -8,6 +8,7 @@ use serde_json::json;
 use spacesync::resources::SpaceSecretSync;
 
 use crate::{
+    editor,
     embedded::{has, until_synced},
     pods::FlowPods,
     stage::{SYSTEM, objects},
@@ -49,6 +50,7 @@ pub async fn chapter(world: &World) -> Result<FlowPods> {
     pods.read(world, "MY_API_TOKEN", "from-the-vault").await?;
     change(world, &pods, "rotated-in-the-vault").await?;
     pods.read(world, "MY_API_TOKEN", "rotated-in-the-vault").await?;
+    editor::flows_read(&pods, "rotated-in-the-vault", 2).await?;
     pods.still_the_same(world).await?;
     Ok(pods)
 }

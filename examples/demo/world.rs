@@ -12,9 +12,8 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 use devcluster::{
-    BaoClient, Cluster, Image, Node,
+    BaoClient, Cluster, Node,
     binaries::{self, Tool},
-    images,
     up::{self, Part},
 };
 use k8s_openapi::{NamespaceResourceScope, api::core::v1::Secret};
@@ -28,9 +27,10 @@ use serde_json::{Value as Json, json};
 use spacesync::resources::SpaceSecretSync;
 
 use crate::{
-    Args,
+    Args, editor,
+    pods::FlowPods,
     samples::Samples,
-    stage::{self, Operator, SYSTEM},
+    stage::{self, Operator, SYSTEM, node_red},
     story,
 };
 
@@ -60,12 +60,12 @@ impl World {
             story::say("Not root: there will be no node, so no pods. You see everything up to the managed Secret.");
         }
         let binary = operator_binary()?;
-        prepare(pods, args.node_red)?;
+        let images = prepare(pods)?;
         if devcluster::attach().is_some() {
             story::step("what an earlier run has left is ended", async { up::down() }).await?;
         }
         let program = std::env::current_exe().context("where is this program?")?;
-        let cluster = if pods { Part::Node { node_red: args.node_red } } else { Part::Plane };
+        let cluster = if pods { Part::Node { images } } else { Part::Plane };
         let vault = Part::OpenBao { tls: true };
         for (what, part) in [(cluster.describe(), &cluster), ("OpenBao with TLS", &vault)] {
             story::step(&format!("{what} is up"), async { up::up(&program, part) }).await?;
@@ -78,7 +78,7 @@ impl World {
         let host = up.node.as_ref().map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), Node::host_address);
         let start = async { Operator::start(&cluster, &binary, host, "info,spacesync=debug") };
         let operator = story::step("the operator is ready, a process under its own role", start).await?;
-        let samples = Samples::read(&cluster, args.node_red, bao.url())?;
+        let samples = Samples::read(&cluster, bao.url())?;
         let client = stage::client(&cluster).await?;
         Ok(Self { began, cluster, node: up.node, bao, client, operator, samples })
     }
@@ -111,9 +111,10 @@ impl World {
     }
 
     /// What to try now.
-    pub fn next(&self) {
+    pub fn next(&self, pods: &FlowPods) {
         let dir = binaries::folder();
         println!("\nAll of it came true in {:.1} s, and it stays up. Next:\n", self.began.elapsed().as_secs_f64());
+        editor::addresses(pods);
         println!("  export KUBECONFIG={} PATH={}:$PATH", self.cluster.kubeconfig().display(), dir.display());
         println!("  kubectl get spacesync -A");
         println!("  kubectl describe sss secrets -n newsroom-dev");
@@ -134,14 +135,14 @@ impl World {
 
 /// What is fetched and built once, with its own progress; before anything is started, so that what is missing is said
 /// first.
-fn prepare(pods: bool, node_red: bool) -> Result<()> {
+fn prepare(pods: bool) -> Result<Vec<PathBuf>> {
     binaries::find(Tool::KubeApiserver)?;
     binaries::find(Tool::Bao)?;
-    if pods {
-        binaries::ensure_container_runtime()?;
-        images::ensure(if node_red { &[Image::NodeRed] } else { &[] })?;
+    if !pods {
+        return Ok(Vec::new());
     }
-    Ok(())
+    binaries::ensure_container_runtime()?;
+    Ok(vec![node_red::image()?])
 }
 
 /// Examples stand in a folder beside the binaries of the same build.

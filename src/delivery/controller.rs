@@ -9,9 +9,13 @@ use super::{
     status,
 };
 use crate::{
-    cluster::{self, cache::Key, queue::Next},
+    cluster::{
+        self,
+        cache::Key,
+        queue::{Lane, Next},
+    },
     operator::Context,
-    resources::{Reason, owner, reason::Retry},
+    resources::{Reason, condition::has_reason, owner, reason::Retry},
 };
 
 /// An API server that is away is waited for.
@@ -55,15 +59,28 @@ async fn inject(ctx: &Context, known: &Known) -> cluster::Result<Injected> {
     }
 }
 
+/// Writes the status where it differs; what only counts pods waits a while for more.
 async fn write_status(ctx: &Context, known: &Known, injected: Injected) -> cluster::Result<()> {
     let old = known.app.status.as_ref();
     let new = status::build(known, injected, jiff::Timestamp::now());
+    if let Some(weight) = status::weight(old, &new)
+        && let Some(wait) = ctx.paces.flow_apps.wait(&known.key, weight)
+    {
+        ctx.queues.flow_apps.add_after(known.key.clone(), Lane::Normal, wait);
+        return Ok(());
+    }
+    ctx.paces.flow_apps.settled(&known.key);
     let Some(mut written) = ctx.cluster.patch_status(&*known.app, old, &new).await? else { return Ok(()) };
     owner::strip(&mut written.metadata);
     ctx.caches.flow_apps.put(written);
     if let Some((reason, message)) = status::warning(old, &new) {
         tracing::warn!(flow_app = %known.key, %reason, message);
-        ctx.events.warn(&*known.app, reason, message);
+        let (caches, key) = (ctx.caches.clone(), known.key.clone());
+        let stays = move || {
+            let app = caches.flow_apps.get(&key);
+            app.is_some_and(|app| app.status.as_ref().is_some_and(|status| has_reason(&status.conditions, reason)))
+        };
+        ctx.events.warn_if_it_stays(&*known.app, reason, message, stays);
     }
     Ok(())
 }
@@ -79,6 +96,7 @@ fn next(known: &Known, began: jiff::Timestamp, retry: Option<Retry>) -> Next {
 
 /// The FlowApp has gone: what was injected for it is withdrawn, unless the definition itself is going.
 async fn farewell(ctx: &Context, key: &Key) -> cluster::Result<Next> {
+    ctx.paces.flow_apps.settled(key);
     let workloads = gather::injected_for(ctx, key);
     if workloads.is_empty() || gather::is_ending(ctx, &key.namespace) {
         return Ok(Next::OnChange);

@@ -34,6 +34,8 @@ pub enum Standing {
     LoadFailed(String),
     /// It acknowledged earlier ones, and we no longer ask.
     NoAck,
+    /// It never acknowledged anything, and we no longer ask.
+    NeverAcked,
 }
 
 impl fmt::Display for Standing {
@@ -44,6 +46,7 @@ impl fmt::Display for Standing {
             Self::AwaitingAck => f.write_str("AwaitingAck"),
             Self::LoadFailed(why) => write!(f, "LoadFailed:{why}"),
             Self::NoAck => f.write_str("NoAck"),
+            Self::NeverAcked => f.write_str("NeverAcked"),
         }
     }
 }
@@ -60,7 +63,11 @@ pub fn standing(pod: &PodView, revision: &str, now: jiff::Timestamp) -> Standing
     }
     // The version of the app does not bear on it.
     let version = pod.flow_app_version.as_deref().unwrap_or_default();
-    if signal::step(pod, revision, version, now) == Step::GaveUp { Standing::NoAck } else { Standing::AwaitingAck }
+    match signal::step(pod, revision, version, now) {
+        Step::GaveUp if pod.loaded.is_none() => Standing::NeverAcked,
+        Step::GaveUp => Standing::NoAck,
+        _ => Standing::AwaitingAck,
+    }
 }
 
 /// How all pods that count stand to a revision.
@@ -121,12 +128,14 @@ impl Tally<'_> {
         };
         let gave_up = those(|standing| *standing == Standing::NoAck);
         let failed = those(|standing| matches!(standing, Standing::LoadFailed(_)));
+        let mute = those(|standing| *standing == Standing::NeverAcked);
         let silent = self.lagging.iter().all(|(pod, _)| pod.loaded.is_none());
         match () {
             () if self.pods == 0 => say(State::True, Reason::NoPods, &[]),
             () if self.lagging.is_empty() => say(State::True, words.all, &[]),
             () if !failed.is_empty() => say(State::False, Reason::LoadFailed, &failed),
             () if !gave_up.is_empty() => say(State::False, Reason::NoAck, &gave_up),
+            () if mute.len() == self.lagging.len() => say(State::Unknown, Reason::NeverAcked, &mute),
             () if silent => say(State::Unknown, Reason::AwaitingAck, &[]),
             () => say(words.on_the_way.0, words.on_the_way.1, &[]),
         }
@@ -216,6 +225,10 @@ mod tests {
     }
 
     fn silent(name: &str) -> PodView {
+        told(named(name), R2, 1, NOW - 5_000)
+    }
+
+    fn mute(name: &str) -> PodView {
         told(named(name), R2, 2, NOW - 5_000)
     }
 
@@ -228,17 +241,21 @@ mod tests {
     }
 
     fn broken(name: &str) -> PodView {
-        told(failed(named(name), R2, "BadJson"), R2, 1, NOW - 100)
+        told(failed(named(name), R2, "SnapshotIncomplete"), R2, 1, NOW - 100)
     }
 
     #[test]
     fn delivered_says_the_worst_that_holds() {
-        use Reason::{AwaitingAck, Delivered, Delivering, LoadFailed, NoAck, NoPods};
+        use Reason::{AwaitingAck, Delivered, Delivering, LoadFailed, NeverAcked, NoAck, NoPods};
         let table = [
             (vec![], State::True, NoPods, "0/0"),
             (vec![loaded("a"), loaded("b")], State::True, Delivered, "2/2"),
             (vec![loaded("a"), silent("b")], State::Unknown, AwaitingAck, "1/2"),
             (vec![named("a")], State::Unknown, AwaitingAck, "0/1"),
+            (vec![silent("a"), mute("b")], State::Unknown, AwaitingAck, "0/2"),
+            (vec![loaded("a"), mute("b")], State::Unknown, NeverAcked, "1/2"),
+            (vec![asked("a"), mute("b")], State::False, Delivering, "0/2"),
+            (vec![gave_up("a"), mute("b")], State::False, NoAck, "0/2"),
             (vec![loaded("a"), asked("b")], State::False, Delivering, "1/2"),
             (vec![silent("a"), asked("b")], State::False, Delivering, "0/2"),
             (vec![asked("a"), gave_up("b"), loaded("c")], State::False, NoAck, "1/3"),
@@ -255,10 +272,17 @@ mod tests {
 
     #[test]
     fn who_lags_is_named_with_the_reason() {
-        let delivery = delivery(vec![named("e"), silent("d"), asked("c"), gave_up("b"), broken("a"), loaded("f")]);
+        let delivery =
+            delivery(vec![named("e"), silent("d"), asked("c"), gave_up("b"), broken("a"), loaded("f"), mute("g")]);
         let lagging: Vec<_> = delivery.status.lagging.iter().map(|l| (l.pod.as_str(), l.reason.as_str())).collect();
-        let expected =
-            [("a", "LoadFailed:BadJson"), ("b", "NoAck"), ("c", "AwaitingAck"), ("d", "AwaitingAck"), ("e", "NotTold")];
+        let expected = [
+            ("a", "LoadFailed:SnapshotIncomplete"),
+            ("b", "NoAck"),
+            ("c", "AwaitingAck"),
+            ("d", "AwaitingAck"),
+            ("e", "NotTold"),
+            ("g", "NeverAcked"),
+        ];
         assert_eq!(lagging, expected);
     }
 

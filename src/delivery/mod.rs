@@ -1,6 +1,7 @@
 //! FlowApp: inject the volume, tell the pods, count who has loaded what.
 
 pub mod apply;
+pub mod concern;
 pub mod controller;
 pub mod delivered;
 pub mod gather;

@@ -7,6 +7,9 @@ use crate::{
     resources::names::{FLOW_APP, FLOW_APP_VERSION, LEGACY_NODES, LOADED, REVISION, RUNTIME, SIGNAL},
 };
 
+/// Whoever may edit a pod may write its annotations: what of them stands in a status is capped.
+const MAX_WORD: usize = 128;
+
 /// A pod that carries the injected label.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PodView {
@@ -81,10 +84,10 @@ impl PodView {
             signal: annotation(SIGNAL),
             loaded: condition(LOADED).map(|c| Ack {
                 loaded: c.status == "True",
-                reason: c.reason.clone().unwrap_or_default(),
-                revision: c.message.clone().unwrap_or_default(),
+                reason: word(&c.reason.clone().unwrap_or_default()),
+                revision: word(&c.message.clone().unwrap_or_default()),
             }),
-            runtime: annotation(RUNTIME).filter(|runtime| !runtime.is_empty()),
+            runtime: annotation(RUNTIME).map(|runtime| word(&runtime)).filter(|runtime| !runtime.is_empty()),
             legacy_nodes: annotation(LEGACY_NODES).and_then(|count| count.parse().ok()),
             started_at: containers
                 .iter()
@@ -99,6 +102,11 @@ impl PodView {
     }
 }
 
+/// What others wrote, as far as it may stand in a status.
+fn word(text: &str) -> String {
+    text.chars().filter(|c| c.is_ascii_graphic() || *c == ' ').take(MAX_WORD).collect()
+}
+
 impl Item for PodView {
     fn key(&self) -> Key {
         Key::new(&self.namespace, &self.name)
@@ -106,5 +114,45 @@ impl Item for PodView {
 
     fn resource_version(&self) -> u64 {
         version_number(Some(&self.resource_version))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn projected(annotations: &serde_json::Value, conditions: &serde_json::Value) -> PodView {
+        let pod = json!({
+            "metadata": {"namespace": "ns", "name": "p", "uid": "u", "resourceVersion": "7",
+                         "labels": {"spacesync.dev/flow-app": "ingest"}, "annotations": annotations},
+            "status": {"phase": "Running", "containerStatuses": [{"name": "c", "started": true, "ready": true,
+                       "restartCount": 0, "image": "i", "imageID": "i"}], "conditions": conditions},
+        });
+        PodView::project(serde_json::from_value(pod).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn a_pod_says_what_it_has_loaded_and_what_runs_in_it() {
+        let runtime = "node-red/5.0.7 plugin/0.1.0 protection/context-store";
+        let annotations = json!({"spacesync.dev/runtime": runtime, "spacesync.dev/legacy-nodes": "3"});
+        let loaded = json!([{"type": "spacesync.dev/Loaded", "status": "True", "reason": "Loaded", "message": "1-aa"}]);
+        let pod = projected(&annotations, &loaded);
+        assert!(pod.counts());
+        assert_eq!(pod.loaded, Some(Ack { loaded: true, reason: "Loaded".into(), revision: "1-aa".into() }));
+        assert_eq!((pod.runtime.as_deref(), pod.legacy_nodes), (Some(runtime), Some(3)));
+    }
+
+    #[test]
+    fn what_anybody_may_write_is_capped_and_what_cannot_be_read_is_left_out() {
+        let endless = format!("a\u{1b}[31m\n{}", "x".repeat(5_000));
+        let failed =
+            json!([{"type": "spacesync.dev/Loaded", "status": "False", "reason": "R".repeat(900), "message": "m"}]);
+        let pod = projected(&json!({"spacesync.dev/runtime": endless, "spacesync.dev/legacy-nodes": "-1"}), &failed);
+        let runtime = pod.runtime.unwrap();
+        assert!(runtime.starts_with("a[31mxxx") && runtime.len() == MAX_WORD, "{runtime:?}");
+        assert_eq!((pod.legacy_nodes, pod.loaded.unwrap().reason.len()), (None, MAX_WORD));
+        assert_eq!(projected(&json!({"spacesync.dev/runtime": "\u{7}"}), &json!([])).runtime, None);
     }
 }

@@ -19,8 +19,10 @@ const PATIENCE: [Duration; 8] = {
     [ms(1_500), ms(4_000), ms(10_000), ms(25_000), ms(60_000), ms(140_000), ms(300_000), ms(60_000)]
 };
 
-/// A runtime that never acknowledged anything most likely cannot: one signal and one retry refresh its files.
-const ATTEMPTS_IN_SILENCE: usize = 2;
+/// A runtime that never acknowledged anything most likely cannot: one signal and one retry refresh its files. Nobody hears
+/// of it, so the retry waits until people who change several things in a row are done: it takes the kubelet's one fast
+/// refresh a second from a change that comes right after it.
+const SILENCE: [Duration; 2] = [Duration::from_secs(10), Duration::from_secs(4)];
 
 /// The annotation `spacesync.dev/signal`: which attempt, and when.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,7 +52,7 @@ impl FromStr for Attempt {
 /// What is to be done about one pod.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// Nothing: it does not count, has loaded the revision, or cannot acknowledge.
+    /// Nothing: it does not count, or has loaded the revision.
     Rest,
     /// It knows the revision, but not the Flow App's version.
     TellVersion,
@@ -61,7 +63,7 @@ pub enum Step {
     },
     /// Look again then.
     Wait(Duration),
-    /// It acknowledged earlier revisions and does not acknowledge this one.
+    /// It was told as often as it is, and does not acknowledge.
     GaveUp,
 }
 
@@ -97,14 +99,11 @@ pub fn has_loaded(pod: &PodView, revision: &str) -> bool {
 }
 
 fn again(pod: &PodView, attempt: usize, since: Duration) -> Step {
-    let silent = pod.loaded.is_none();
-    let attempts = if silent { ATTEMPTS_IN_SILENCE } else { PATIENCE.len() };
-    let patience = PATIENCE[attempt - 1];
-    match (attempt < attempts, since < patience) {
-        (false, _) if silent => Step::Rest,
-        (_, true) => Step::Wait(patience.saturating_sub(since)),
-        (true, false) => Step::Signal { attempt: attempt + 1 },
-        (false, false) => Step::GaveUp,
+    let patience: &[Duration] = if pod.loaded.is_none() { &SILENCE } else { &PATIENCE };
+    match patience.get(attempt - 1) {
+        Some(patience) if since < *patience => Step::Wait(patience.saturating_sub(since)),
+        Some(_) if attempt < patience.len() => Step::Signal { attempt: attempt + 1 },
+        _ => Step::GaveUp,
     }
 }
 
@@ -211,20 +210,39 @@ mod tests {
 
     #[test]
     fn a_runtime_that_never_acknowledged_gets_one_signal_and_one_retry() {
-        assert_eq!(live(new_pod(), |_, _| {}), (vec![(1, 0), (2, 1_500)], Step::Rest, 1_500));
+        assert_eq!(live(new_pod(), |_, _| {}), (vec![(1, 0), (2, 10_000)], Step::GaveUp, 14_000));
     }
 
     #[test]
     fn a_runtime_whose_first_word_is_of_an_older_revision_is_told_on() {
         let silent = told(new_pod(), R2, 2, NOW - 60_000);
-        assert_eq!(now_step(&silent), Step::Rest);
+        assert_eq!(now_step(&silent), Step::GaveUp);
         assert_eq!(now_step(&acked(silent, R1)), Step::Signal { attempt: 3 });
     }
 
     #[test]
-    fn a_runtime_that_could_not_load_the_revision_is_told_again() {
-        let pod = told(failed(new_pod(), R2, "BadJson"), R2, 1, NOW - 1_500);
+    fn a_silent_runtimes_retry_is_not_in_the_way_of_a_change_that_comes_soon_after() {
+        for gap in [1_000, 1_500, 2_500, 5_000, 9_999] {
+            let told_before = told(new_pod(), R1, 1, NOW - gap);
+            let same = step(&told_before, R1, "5.3.0", at_ms(NOW));
+            assert!(matches!(same, Step::Wait(_)), "{gap}: {same:?}");
+            assert_eq!(now_step(&told_before), Step::Signal { attempt: 1 }, "{gap}");
+        }
+    }
+
+    #[test]
+    fn a_runtime_that_could_not_load_the_revision_is_told_again_as_often_as_any_other() {
+        let pod = told(failed(new_pod(), R2, "SnapshotIncomplete"), R2, 1, NOW - 1_500);
         assert_eq!(now_step(&pod), Step::Signal { attempt: 2 });
+        let (signals, end, _) = live(failed(new_pod(), R2, "SnapshotIncomplete"), |_, _| {});
+        assert_eq!((signals.len(), end), (8, Step::GaveUp));
+        let mends_at_second = |pod: &mut PodView, attempt| {
+            if attempt == 2 {
+                *pod = acked(pod.clone(), R2);
+            }
+        };
+        let (signals, end, _) = live(failed(new_pod(), R1, "SnapshotMalformed"), mends_at_second);
+        assert_eq!((signals.len(), end), (2, Step::Rest));
     }
 
     #[test]

@@ -1,16 +1,22 @@
 //! The status of one FlowApp, built from what was known and applied; and what is told of it.
 
+use std::collections::BTreeMap;
+
 use semver::Version;
 
 use super::{
-    delivered::{self, Tally},
+    delivered::{self, Standing, Tally},
     gather::Known,
     plan::Injected,
+    pod::PodView,
 };
-use crate::resources::{
-    FlowAppStatus, Reason, Reload,
-    condition::{Conditions, State, Verdict, new_warning},
-    flow_app::PodRevision,
+use crate::{
+    operator::pace::Weight,
+    resources::{
+        FlowAppStatus, Reason, Reload,
+        condition::{Conditions, State, Verdict, find, new_warning},
+        flow_app::PodRevision,
+    },
 };
 
 /// Pods in a status are capped; the counts beside them are not.
@@ -21,7 +27,6 @@ const FIRST_WITH_PLUGIN: (u64, u64, u64) = (5, 3, 0);
 
 /// What the status is to say.
 pub fn build(known: &Known, injected: Injected, now: jiff::Timestamp) -> FlowAppStatus {
-    let old = known.app.status.clone().unwrap_or_default();
     let spec = &known.app.spec;
     let revision = known.serving.as_ref().and_then(|serving| serving.revision.clone());
     let pods = known.pods.iter().map(|pod| &**pod);
@@ -35,7 +40,7 @@ pub fn build(known: &Known, injected: Injected, now: jiff::Timestamp) -> FlowApp
         loaded: Some(tally.loaded),
         summary: Some(tally.summary()),
         pod_revisions: pod_revisions(known, &tally),
-        legacy_nodes: old.legacy_nodes,
+        legacy_nodes: known.pods.iter().filter(|pod| pod.counts()).filter_map(|pod| pod.legacy_nodes).max(),
         conditions: conditions(known, &injected.verdict, &tally, now),
         workload: injected.workload,
         revision,
@@ -43,18 +48,24 @@ pub fn build(known: &Known, injected: Injected, now: jiff::Timestamp) -> FlowApp
 }
 
 fn pod_revisions(known: &Known, tally: &Tally) -> Vec<PodRevision> {
-    let counting = known.pods.iter().filter(|pod| pod.counts()).take(MAX_PODS);
     let told = known.told_revision().is_some();
-    let reason = |name: &str| {
-        let (_, standing) = tally.lagging.iter().find(|(pod, _)| pod.name == name)?;
-        Some(if told { standing.to_string() } else { Reason::NotSignalled.to_string() })
-    };
-    let entry = |pod: &std::sync::Arc<super::pod::PodView>| PodRevision {
+    let lagging: BTreeMap<&str, &Standing> = tally.lagging.iter().map(|(pod, why)| (pod.name.as_str(), why)).collect();
+    let entry = |pod: &PodView| PodRevision {
         pod: pod.name.clone(),
         revision: pod.loaded.as_ref().filter(|ack| ack.loaded).map(|ack| ack.revision.clone()),
-        reason: reason(&pod.name),
+        reason: lagging
+            .get(pod.name.as_str())
+            .map(|standing| if told { standing.to_string() } else { Reason::NotSignalled.to_string() }),
+        runtime: pod.runtime.clone(),
     };
-    counting.map(entry).collect()
+    let mut entries: Vec<_> = known.pods.iter().filter(|pod| pod.counts()).map(|pod| entry(pod)).collect();
+    if entries.len() > MAX_PODS {
+        // Whoever looks here looks for those.
+        entries.sort_by_key(|entry| entry.reason.is_none());
+        entries.truncate(MAX_PODS);
+        entries.sort_by(|a, b| a.pod.cmp(&b.pod));
+    }
+    entries
 }
 
 fn conditions(
@@ -117,6 +128,23 @@ fn supported(version: &str) -> Verdict {
     Verdict::new(!served, reason, &[("version", version)])
 }
 
+/// How much `new` differs from the status that stands; `None` where it says the same.
+pub fn weight(old: Option<&FlowAppStatus>, new: &FlowAppStatus) -> Option<Weight> {
+    let Some(old) = old else { return Some(Weight::News) };
+    let loaded = |status: &FlowAppStatus| find(&status.conditions, "Loaded").cloned();
+    let without_counts = |status: &FlowAppStatus| {
+        let counts = FlowAppStatus { revision: None, pods: None, loaded: None, summary: None, ..status.clone() };
+        let mut status = FlowAppStatus { pod_revisions: Vec::new(), legacy_nodes: None, ..counts };
+        status.conditions.retain(|condition| condition.type_ != "Loaded");
+        status
+    };
+    if old == new {
+        return None;
+    }
+    let only_counts = without_counts(old) == without_counts(new);
+    Some(if only_counts { Weight::of_counts(loaded(old).as_ref(), loaded(new).as_ref()) } else { Weight::News })
+}
+
 /// What is newly to be told as a Warning: a reason of `Ready` that was not there before.
 pub fn warning<'a>(old: Option<&FlowAppStatus>, new: &'a FlowAppStatus) -> Option<(Reason, &'a str)> {
     new_warning(old.map_or(&[], |old| &old.conditions), &new.conditions, "Ready")
@@ -127,7 +155,6 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::resources::condition::find;
     use crate::{
         delivery::sample::{R1, R2, acked, at_ms, failed, known, pod, shared, told},
         resources::flow_app::WorkloadStatus,
@@ -191,7 +218,7 @@ mod tests {
             (vec![acked(told("a"), R2)], "True", "Loaded", "1/1"),
             (vec![acked(told("a"), R2), told("b")], "Unknown", "AwaitingAck", "1/2"),
             (vec![acked(told("a"), R1)], "Unknown", "AwaitingAck", "0/1"),
-            (vec![failed(told("a"), R2, "BadJson")], "False", "LoadFailed", "0/1"),
+            (vec![failed(told("a"), R2, "SnapshotMissing")], "False", "LoadFailed", "0/1"),
             (vec![acked(super::super::sample::told(pod("a", "ingest"), R2, 8, 0), R1)], "False", "NoAck", "0/1"),
         ];
         for (pods, state, reason, summary) in table {
@@ -230,10 +257,43 @@ mod tests {
     }
 
     #[test]
-    fn pods_are_capped_and_counts_are_not() {
+    fn what_runs_in_each_pod_is_told_and_of_its_legacy_nodes_the_most() {
+        let with = |name: &str, nodes| PodView { legacy_nodes: nodes, ..acked(pod(name, "ingest"), R2) };
+        let runs = PodView { runtime: Some("node-red/5.0.7".into()), ..with("a", Some(2)) };
+        let pods = [runs, with("b", Some(3)), with("c", None), PodView { terminating: true, ..with("d", Some(9)) }];
+        let status = built(&Known { pods: shared(pods), ..known() }, injected());
+        assert_eq!(status.legacy_nodes, Some(3));
+        assert_eq!(status.pod_revisions[0].runtime.as_deref(), Some("node-red/5.0.7"));
+        let silent = Known { pods: shared([with("c", None)]), ..known() };
+        assert_eq!(built(&silent, injected()).legacy_nodes, None);
+    }
+
+    #[test]
+    fn pods_are_capped_those_that_lag_first_and_counts_are_not() {
         let pods = (0..80).map(|n| pod(&format!("pod-{n:02}"), "ingest"));
+        let pods = pods.map(|pod| if pod.name == "pod-77" { pod } else { acked(pod, R2) });
         let status = built(&Known { pods: shared(pods), ..known() }, injected());
         assert_eq!((status.pods, status.pod_revisions.len()), (Some(80), 50));
+        assert_eq!((status.pod_revisions[0].pod.as_str(), status.pod_revisions[49].pod.as_str()), ("pod-00", "pod-77"));
+    }
+
+    #[test]
+    fn what_only_counts_pods_may_wait_and_trouble_may_not() {
+        let status = |pods: Vec<PodView>| built(&Known { pods: shared(pods), ..known() }, injected());
+        let told = |name: &str| told(pod(name, "ingest"), R2, 1, NOW - 100);
+        let none = status(vec![told("a"), told("b")]);
+        let half = status(vec![acked(told("a"), R2), told("b")]);
+        let all = status(vec![acked(told("a"), R2), acked(told("b"), R2)]);
+        let failed = status(vec![acked(told("a"), R2), failed(told("b"), R2, "SnapshotMissing")]);
+        assert_eq!(weight(None, &none), Some(Weight::News));
+        assert_eq!(weight(Some(&none), &none), None);
+        assert_eq!(weight(Some(&none), &half), Some(Weight::Count));
+        assert_eq!(weight(Some(&half), &all), Some(Weight::Complete));
+        assert_eq!(weight(Some(&half), &failed), Some(Weight::News));
+        let conflict = built(&known(), not_injected(Reason::VolumeConflict));
+        assert_eq!(weight(Some(&all), &conflict), Some(Weight::News));
+        let other_sync = FlowAppStatus { sync: None, ..all.clone() };
+        assert_eq!(weight(Some(&all), &other_sync), Some(Weight::News));
     }
 
     #[test]

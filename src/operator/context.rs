@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     sync::{Arc, Mutex, RwLock},
+    time::Duration,
 };
 
 use tokio::sync::{Notify, watch};
@@ -10,7 +11,9 @@ use tokio::sync::{Notify, watch};
 use super::{
     caches::Caches,
     events::Events,
+    fanout::GATHER,
     metrics::{Metrics, StoreLabels, WriteLabels},
+    pace::Pace,
 };
 use crate::{
     cluster::{Cluster, cache::Key, queue::Queue},
@@ -43,6 +46,22 @@ pub struct Queues {
     pub spaces: Arc<Queue<String>>,
     /// SecretManagers by name.
     pub managers: Arc<Queue<String>>,
+}
+
+/// When statuses that count pods are written.
+pub struct Paces {
+    /// Those of the syncs.
+    pub syncs: Pace,
+    /// Those of the FlowApps.
+    pub flow_apps: Pace,
+}
+
+impl Default for Paces {
+    fn default() -> Self {
+        // A FlowApp is looked at as soon as anything happens to a pod, for its next signal may be due; a sync only when
+        // what happened was gathered already.
+        Self { syncs: Pace::new(Duration::ZERO), flow_apps: Pace::new(GATHER) }
+    }
 }
 
 /// Which Spaces claim a namespace. An index over the Spaces, so that nobody walks them all.
@@ -138,6 +157,8 @@ pub struct Context {
     pub caches: Arc<Caches>,
     /// What is to be looked at.
     pub queues: Queues,
+    /// When statuses that count pods are written.
+    pub paces: Paces,
     /// Which Spaces claim which namespace.
     pub claims: Claims,
     /// The key of every fingerprint.

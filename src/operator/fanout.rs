@@ -1,6 +1,6 @@
 //! Who is to look when something changed: the only place that knows which object concerns which.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
@@ -12,17 +12,18 @@ use crate::{
         secrets::{OwnObject, SecretMeta},
     },
     delivery::{
+        concern,
         pod::PodView,
         workload::{WorkloadKind, WorkloadMeta},
     },
     operator::caches::ObjectView,
-    resources::{FlowApp, SecretManager, Space, SpaceSecretSync, condition::find},
+    resources::{FlowApp, SecretManager, Space, SpaceSecretSync, condition::find, flow_app::WorkloadRef},
     store::embedded,
     sync::gather::entry_of,
 };
 
 /// What comes in numbers, such as the acknowledgements of many pods, is counted and written together.
-const GATHER: Duration = Duration::from_millis(250);
+pub const GATHER: Duration = Duration::from_millis(250);
 
 /// Connects every cache with the queues. Called once, before the caches are watched.
 pub fn connect(ctx: &Arc<Context>) {
@@ -104,11 +105,13 @@ fn sync(ctx: &Context, change: &Change<SpaceSecretSync>) {
     }
     // Which sync serves an app, and who has a target, depends on these alone.
     if moved(change, |sync| (sync.metadata.uid.clone(), sync.spec.target.clone(), sync.spec.flow_apps.clone())) {
+        let namespace = &change.key.namespace;
+        let selected = concern::apps_selected(change, &ctx.caches.flow_apps.in_namespace(namespace));
         // Gathered: of many that come together, each is looked at once more and not once for each other.
-        for other in ctx.caches.syncs.in_namespace(&change.key.namespace) {
-            ctx.queues.syncs.add_after(other.key(), Lane::Normal, GATHER);
+        for other in concern::syncs_beside(change, &selected, &ctx.caches.syncs.in_namespace(namespace)) {
+            ctx.queues.syncs.add_after(other, Lane::Normal, GATHER);
         }
-        for app in ctx.caches.flow_apps.in_namespace(&change.key.namespace) {
+        for app in selected {
             ctx.queues.flow_apps.add(app.key(), Lane::Normal);
         }
     }
@@ -117,16 +120,22 @@ fn sync(ctx: &Context, change: &Change<SpaceSecretSync>) {
 fn flow_app(ctx: &Context, change: &Change<FlowApp>) {
     if moved(change, |app| (app.metadata.generation, app.metadata.uid.clone(), app.metadata.labels.clone())) {
         ctx.queues.flow_apps.add(change.key.clone(), Lane::Normal);
-        for other in ctx.caches.flow_apps.in_namespace(&change.key.namespace) {
-            ctx.queues.flow_apps.add(other.key(), Lane::Normal);
+        let namespace = &change.key.namespace;
+        let workload = |reference: &WorkloadRef| {
+            let kind = WorkloadKind::parse(&reference.kind)?;
+            ctx.caches.workloads(kind).get(&Key::new(namespace, &reference.name))
+        };
+        for other in concern::apps_beside(change, &ctx.caches.flow_apps.in_namespace(namespace), workload) {
+            ctx.queues.flow_apps.add(other, Lane::Normal);
         }
-        for sync in ctx.caches.syncs.in_namespace(&change.key.namespace) {
-            ctx.queues.syncs.add_after(sync.key(), Lane::Normal, GATHER);
+        for sync in concern::syncs_of(change, &ctx.caches.syncs.in_namespace(namespace)) {
+            ctx.queues.syncs.add_after(sync, Lane::Normal, GATHER);
         }
     }
     // What its pods have loaded, or will not load any more, stands in the status of the sync that serves it.
-    let standing =
-        |app: &FlowApp| app.status.as_ref().map(|s| (s.sync.clone(), s.summary.clone(), loaded(&s.conditions)));
+    let standing = |app: &FlowApp| {
+        app.status.as_ref().map(|s| (s.sync.clone(), s.summary.clone(), loaded(&s.conditions), s.pod_revisions.clone()))
+    };
     if moved(change, standing) {
         for app in [&change.old, &change.new].into_iter().flatten() {
             if let Some(sync) = app.status.as_ref().and_then(|status| status.sync.as_deref()) {
@@ -148,8 +157,13 @@ fn managed(ctx: &Context, change: &Change<SecretMeta>) {
         }
     }
     if moved(change, |secret| (secret.revision.clone(), secret.sync.clone())) {
-        for app in ctx.caches.flow_apps.in_namespace(namespace) {
-            ctx.queues.flow_apps.add(app.key(), Lane::Urgent);
+        let (apps, syncs) = (ctx.caches.flow_apps.in_namespace(namespace), ctx.caches.syncs.in_namespace(namespace));
+        let owners = [&change.old, &change.new].into_iter().flatten().filter_map(|secret| secret.sync.as_deref());
+        for owner in owners.collect::<BTreeSet<_>>() {
+            let Some(sync) = ctx.caches.syncs.get(&Key::new(namespace, owner)) else { continue };
+            for app in concern::apps_served(&sync, &apps, &syncs) {
+                ctx.queues.flow_apps.add(app, Lane::Urgent);
+            }
         }
     }
 }
@@ -182,22 +196,23 @@ fn namespace(ctx: &Context, change: &Change<ObjectView>) {
 
 fn pod(ctx: &Context, change: &Change<PodView>) {
     let app = |pod: &PodView| pod.flow_app.clone();
-    let named: std::collections::BTreeSet<_> =
-        [&change.old, &change.new].into_iter().flatten().map(|pod| app(pod)).collect();
+    let named: BTreeSet<_> = [&change.old, &change.new].into_iter().flatten().map(|pod| app(pod)).collect();
     // Its revision is what we told it ourselves.
-    let of_interest =
-        |pod: &PodView| (pod.uid.clone(), pod.counts(), pod.ready, pod.loaded.clone(), pod.revision.clone());
-    if !moved(change, of_interest) {
+    let standing = |pod: &PodView| (pod.uid.clone(), pod.counts(), pod.loaded.clone(), pod.revision.clone());
+    let is_counted = moved(change, standing);
+    if !is_counted && !moved(change, |pod| (pod.ready, pod.runtime.clone(), pod.legacy_nodes)) {
         return;
     }
+    // Trouble is told at once.
+    let failed = change.new.as_ref().is_some_and(|pod| pod.loaded.as_ref().is_some_and(|ack| !ack.loaded));
+    let after = if failed { Duration::ZERO } else { GATHER };
     for app in named {
-        ctx.queues.flow_apps.add(Key::new(&change.key.namespace, &app), Lane::Normal);
-        if moved(change, |pod| (pod.uid.clone(), pod.counts(), pod.loaded.clone(), pod.revision.clone())) {
-            let served = ctx.caches.flow_apps.get(&Key::new(&change.key.namespace, &app));
-            let sync = served.and_then(|app| app.status.clone()).and_then(|status| status.sync);
-            if let Some(sync) = sync {
-                ctx.queues.syncs.add_after(Key::new(&change.key.namespace, &sync), Lane::Normal, GATHER);
-            }
+        let app = Key::new(&change.key.namespace, &app);
+        let served = ctx.caches.flow_apps.get(&app);
+        ctx.queues.flow_apps.add(app, Lane::Normal);
+        let sync = served.as_ref().and_then(|app| app.status.as_ref()?.sync.as_deref());
+        if let Some(sync) = sync.filter(|_| is_counted) {
+            ctx.queues.syncs.add_after(Key::new(&change.key.namespace, sync), Lane::Normal, after);
         }
     }
 }

@@ -7,6 +7,7 @@ mod fanout;
 mod keys;
 pub mod lease;
 pub mod metrics;
+pub mod pace;
 pub mod telemetry;
 
 use std::{collections::BTreeSet, future::Future, sync::Arc, time::Duration};
@@ -22,7 +23,7 @@ pub use context::Context;
 
 use self::{
     caches::Caches,
-    context::{Claims, Doubts, Queues, Settings, Stores},
+    context::{Claims, Doubts, Paces, Queues, Settings, Stores},
     events::Events,
     lease::Lead,
     metrics::{Controller, LookLabels, Metrics},
@@ -204,6 +205,7 @@ async fn context(
         cluster,
         caches,
         queues: Queues::default(),
+        paces: Paces::default(),
         claims: Claims::default(),
         fingerprints,
         stores: Stores::default(),

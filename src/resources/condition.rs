@@ -122,6 +122,11 @@ pub fn find<'a>(conditions: &'a [Condition], type_: &str) -> Option<&'a Conditio
     conditions.iter().find(|c| c.type_ == type_)
 }
 
+/// Whether a condition stands for this reason.
+pub fn has_reason(conditions: &[Condition], reason: Reason) -> bool {
+    conditions.iter().any(|condition| condition.reason == reason.as_str())
+}
+
 /// What a condition newly warns of: a reason that someone must act on and that was not there before.
 pub fn new_warning<'a>(old: &[Condition], new: &'a [Condition], type_: &str) -> Option<(Reason, &'a str)> {
     let condition = find(new, type_)?;

@@ -142,7 +142,8 @@ pub struct FlowAppStatus {
     /// Up to 50 pods and the revision that each has acknowledged.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub pod_revisions: Vec<PodRevision>,
-    /// Legacy Secret Manager nodes that the runtimes found in their flows.
+    /// Legacy Secret Manager nodes that a runtime found in its flows. The pods run the same flows: of what they say, the
+    /// most.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub legacy_nodes: Option<u32>,
     /// `Ready`, `Injected`, `Loaded`, `Supported`, and `Reconciling` or `Stalled` while they hold.
@@ -163,7 +164,7 @@ pub struct WorkloadStatus {
     pub secret: String,
 }
 
-/// A pod and what it has loaded.
+/// A pod, what it has loaded, and what runs in it.
 #[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PodRevision {
@@ -172,7 +173,11 @@ pub struct PodRevision {
     /// The revision that it has acknowledged.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revision: Option<String>,
-    /// What it waits for, where that is not the current one.
+    /// What it waits for, where that is not the current one: `NotTold`, `AwaitingAck`, `NoAck`, `NeverAcked`,
+    /// `NotSignalled`, or `LoadFailed:` with the runtime's word.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// What acknowledged, such as `node-red/5.0.7 plugin/0.1.0 protection/context-store`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub runtime: Option<String>,
 }

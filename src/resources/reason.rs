@@ -109,6 +109,7 @@ reasons! {
     Loaded               => Quiet,   OnChange, "all {count} pods have loaded revision {revision}";
     AwaitingAck          => Quiet,   OnChange, "{loaded} of {count} pods have acknowledged revision {revision}";
     NoAck                => Warning, OnChange, "{count} pods do not acknowledge revision {revision}: {pods}; see their logs";
+    NeverAcked           => Quiet,   OnChange, "{count} pods never acknowledged any revision: {pods}; their files are up to date, what their flows read is not known";
     LoadFailed           => Warning, OnChange, "{count} pods could not load revision {revision}: {pods}; they keep what they have; see their logs";
     NotSignalled         => Quiet,   OnChange, "reload is {reload}: pods are not told";
     NothingToLoad        => Quiet,   OnChange, "no revision yet";

@@ -350,6 +350,6 @@ pub struct LaggingPod {
     pub flow_app: String,
     /// The pod.
     pub pod: String,
-    /// What it waits for.
+    /// What it waits for: `NotTold`, `AwaitingAck`, `NoAck`, `NeverAcked`, or `LoadFailed:` with the runtime's word.
     pub reason: String,
 }

@@ -15,10 +15,10 @@ use crate::{
     cluster::{
         self,
         cache::{Item, Key},
-        queue::Next,
+        queue::{Lane, Next},
     },
     operator::Context,
-    resources::{Reason, SpaceSecretSync, owner, reason::Retry},
+    resources::{Reason, SpaceSecretSync, condition::has_reason, owner, reason::Retry},
 };
 
 /// Looks at one sync and does what there is to do.
@@ -77,6 +77,7 @@ async fn look_closer(
     Ok((found, plan))
 }
 
+/// Writes the status where it differs; what only counts pods waits a while for more.
 async fn write_status(
     ctx: &Context,
     known: &Known,
@@ -86,6 +87,14 @@ async fn write_status(
 ) -> cluster::Result<()> {
     let old = known.sync.status.as_ref();
     let new = status::build(known, plan, applied, |revision| ctx.delivery_of(&known.sync, revision), now);
+    let key = known.sync.key();
+    if let Some(weight) = status::weight(old, &new)
+        && let Some(wait) = ctx.paces.syncs.wait(&key, weight)
+    {
+        ctx.queues.syncs.add_after(key, Lane::Normal, wait);
+        return Ok(());
+    }
+    ctx.paces.syncs.settled(&key);
     let written = ctx.cluster.patch_status(&*known.sync, old, &new).await?;
     if let Some(mut written) = written {
         owner::strip(&mut written.metadata);
@@ -93,7 +102,12 @@ async fn write_status(
     }
     for (reason, message) in status::warnings(old, &new) {
         tracing::warn!(sync = %known.sync.key(), %reason, message);
-        ctx.events.warn(&*known.sync, reason, message);
+        let (caches, key) = (ctx.caches.clone(), known.sync.key());
+        let stays = move || {
+            let sync = caches.syncs.get(&key);
+            sync.is_some_and(|sync| sync.status.as_ref().is_some_and(|status| has_reason(&status.conditions, reason)))
+        };
+        ctx.events.warn_if_it_stays(&*known.sync, reason, message, stays);
     }
     if let (Applied::Written(secret), Some(version)) = (applied, new.version) {
         let record = new.history.first();
@@ -110,6 +124,7 @@ async fn write_status(
 
 /// The sync has gone: so do its Secrets, each as its sync last said, unless the definition itself is going.
 async fn farewell(ctx: &Arc<Context>, key: &Key) -> cluster::Result<Next> {
+    ctx.paces.syncs.settled(key);
     let mut secrets = ctx.caches.managed.in_namespace(&key.namespace);
     secrets.retain(|secret| secret.sync.as_deref() == Some(&key.name) && !secret.terminating);
     if secrets.is_empty() {

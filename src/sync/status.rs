@@ -8,6 +8,7 @@ use super::{
 };
 use crate::{
     cluster::{Error, queue::Next, secrets::SecretMeta},
+    operator::pace::Weight,
     resources::{
         Outcome, Reason, SpaceSecretSyncStatus, Timestamp, Trigger,
         condition::{Conditions, State, Verdict, find, new_warning},
@@ -203,6 +204,22 @@ fn progress(synced: &Verdict) -> (Option<Verdict>, Option<Verdict>) {
     if by_itself { (Some(holds), None) } else { (None, Some(holds)) }
 }
 
+/// How much `new` differs from the status that stands; `None` where it says the same.
+pub fn weight(old: Option<&SpaceSecretSyncStatus>, new: &SpaceSecretSyncStatus) -> Option<Weight> {
+    let Some(old) = old else { return Some(Weight::News) };
+    let delivered = |status: &SpaceSecretSyncStatus| find(&status.conditions, "Delivered").cloned();
+    let without_counts = |status: &SpaceSecretSyncStatus| {
+        let mut status = SpaceSecretSyncStatus { delivery: None, ..status.clone() };
+        status.conditions.retain(|condition| condition.type_ != "Delivered");
+        status
+    };
+    if old == new {
+        return None;
+    }
+    let only_counts = without_counts(old) == without_counts(new);
+    Some(if only_counts { Weight::of_counts(delivered(old).as_ref(), delivered(new).as_ref()) } else { Weight::News })
+}
+
 /// What is newly to be told as a Warning.
 pub fn warnings<'a>(
     old: Option<&SpaceSecretSyncStatus>,
@@ -211,4 +228,33 @@ pub fn warnings<'a>(
     let before = old.map(|status| status.conditions.clone()).unwrap_or_default();
     let types = ["Ready", "KeysComplete", "Delivered"];
     types.into_iter().filter_map(move |type_| new_warning(&before, &new.conditions, type_))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn status(state: State, reason: Reason, summary: &str) -> SpaceSecretSyncStatus {
+        let verdict = Verdict::new(state, reason, &[]);
+        SpaceSecretSyncStatus {
+            version: Some(2),
+            delivery: Some(DeliveryStatus { summary: summary.into(), ..DeliveryStatus::default() }),
+            conditions: Conditions::over(&[], None, jiff::Timestamp::UNIX_EPOCH).set("Delivered", &verdict).done(),
+            ..SpaceSecretSyncStatus::default()
+        }
+    }
+
+    #[test]
+    fn what_only_counts_pods_may_wait_and_everything_else_may_not() {
+        let none = status(State::False, Reason::Delivering, "0/2");
+        let half = status(State::False, Reason::Delivering, "1/2");
+        let all = status(State::True, Reason::Delivered, "2/2");
+        assert_eq!(weight(None, &none), Some(Weight::News));
+        assert_eq!(weight(Some(&none), &none), None);
+        assert_eq!(weight(Some(&none), &half), Some(Weight::Count));
+        assert_eq!(weight(Some(&half), &all), Some(Weight::Complete));
+        assert_eq!(weight(Some(&half), &status(State::False, Reason::NoAck, "1/2")), Some(Weight::News));
+        let next = SpaceSecretSyncStatus { version: Some(3), ..half.clone() };
+        assert_eq!(weight(Some(&half), &next), Some(Weight::News));
+    }
 }

@@ -9,7 +9,7 @@ use serde_json::{Value as Json, json};
 use spacesync::resources::{FlowApp, SpaceSecretSync};
 
 use crate::{
-    tenant::{condition, message, until, version_of},
+    tenant::{Tenant, condition, message, until, version_of},
     workload::{app_condition, app_message, declared, mounted_secret, mounts, template, volume},
     world::World,
 };
@@ -49,6 +49,26 @@ async fn a_deployment_is_injected_and_keeps_what_is_its_own() {
     assert_eq!((status.sync.as_deref(), status.sync_on_save), (Some("secrets"), Some(true)));
     let note = tenant.until_event("FlowApp", "ingest", "Normal", "Injected").await;
     assert!(note.ends_with("it rolls once"), "{note}");
+}
+
+#[tokio::test]
+async fn what_is_applied_together_warns_of_nothing_and_what_stays_missing_is_told() {
+    let tenant = Tenant::unbound(World::shared()).await;
+    // In the worst order: each waits for the next.
+    tenant.ingest(json!({})).await;
+    tenant.app_for("lost", json!({"workloadRef": {"name": "nowhere"}})).await;
+    tenant.sync(json!({})).await;
+    tenant.workload::<Deployment>("ingest", template()).await;
+    tenant.entry(&[("A", "1")]).await;
+    tenant.manager("embedded", json!({"kubernetes": {}})).await;
+    tenant.space(json!({})).await;
+    tenant.until_app("ingest", "Ready", "True/Ready").await;
+    tenant.until_condition("Ready", "True/Synced").await;
+    // Events come in order: when this one is there, one of before would be.
+    let note = tenant.until_event("FlowApp", "lost", "Warning", "WorkloadNotFound").await;
+    assert_eq!(note, "Deployment nowhere does not exist");
+    let warnings = tenant.warnings().await;
+    assert_eq!(warnings, ["lost WorkloadNotFound"]);
 }
 
 #[tokio::test]

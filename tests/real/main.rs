@@ -3,6 +3,7 @@
 //! One control plane and one operator serve all tests; each test has a namespace, a space and an entry of its own. Tests
 //! that break something for everybody start a world of their own.
 
+mod acknowledgements;
 mod an_unchanged_world;
 mod asking;
 mod canary;

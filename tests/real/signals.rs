@@ -15,7 +15,7 @@ use serde_json::json;
 use spacesync::resources::{FlowApp, FlowAppStatus};
 
 use crate::{
-    tenant::{PATIENCE, Tenant, condition, until, version_of},
+    tenant::{PATIENCE, Tenant, until, version_of},
     workload::{annotation, app_condition, app_message, signal},
     world::World,
 };
@@ -179,18 +179,47 @@ async fn a_runtime_that_never_acknowledged_gets_one_retry_and_no_more() {
     tenant.until_told("mute", &first).await;
     let twice = |pod: &Pod| signal(pod).is_some_and(|(number, _)| number == 2);
     let told = until(tenant.api::<Pod>(), "mute", "told twice", twice).await;
+    // Nobody asks it any more, and that is said of it.
+    let sync = tenant.until_condition("Delivered", "Unknown/NeverAcked").await;
+    assert_eq!(sync.status.unwrap().delivery.unwrap().lagging[0].reason, "NeverAcked");
+    let app = tenant.until_app("ingest", "Loaded", "Unknown/NeverAcked").await;
+    assert!(app_message(&app, "Loaded").contains("mute"), "{}", app_message(&app, "Loaded"));
+    let before = tenant.requests();
     tokio::time::sleep(Duration::from_secs(6)).await;
     assert_eq!(version_of(&tenant.api::<Pod>().get("mute").await.unwrap()), version_of(&told));
-    assert_eq!(condition(&tenant.until_sync("there", |_| true).await, "Delivered"), "Unknown/AwaitingAck");
+    assert_eq!(tenant.requests(), before);
 }
 
 #[tokio::test]
 async fn a_runtime_that_cannot_load_it_says_so() {
     let (tenant, first) = two_acked(World::shared()).await;
-    tenant.ack_as("a", "False", "BadJson", &first).await;
+    let before = signal(&tenant.api::<Pod>().get("a").await.unwrap()).unwrap();
+    tenant.ack_as("a", "False", "SnapshotIncomplete", &first).await;
     let app = tenant.until_app("ingest", "Loaded", "False/LoadFailed").await;
-    assert_eq!(app.status.unwrap().pod_revisions[0].reason.as_deref(), Some("LoadFailed:BadJson"));
-    tenant.until_condition("Delivered", "False/LoadFailed").await;
+    let word = Some("LoadFailed:SnapshotIncomplete");
+    assert_eq!(app.status.unwrap().pod_revisions[0].reason.as_deref(), word);
+    let sync = tenant.until_condition("Delivered", "False/LoadFailed").await;
+    assert_eq!(Some(sync.status.unwrap().delivery.unwrap().lagging[0].reason.as_str()), word);
+    // It is told again, as any other that has not got it; and when it has, all is well.
+    let again = |pod: &Pod| signal(pod).is_some_and(|(number, _)| number > before.0);
+    until(tenant.api::<Pod>(), "a", "told again", again).await;
+    tenant.ack("a", &first).await;
+    let app = tenant.until_app("ingest", "Loaded", "True/Loaded").await;
+    assert_eq!(app.status.unwrap().pod_revisions[0].reason, None);
+    tenant.until_condition("Delivered", "True/Delivered").await;
+}
+
+#[tokio::test]
+async fn what_runs_in_a_pod_and_its_legacy_nodes_stand_in_the_status() {
+    let (tenant, _) = two_acked(World::shared()).await;
+    let runtime = "node-red/5.0.7 plugin/0.1.0 protection/context-store";
+    tenant.annotate::<Pod>("a", "spacesync.dev/runtime", Some(runtime)).await;
+    tenant.annotate::<Pod>("b", "spacesync.dev/legacy-nodes", Some("3")).await;
+    let told = |app: &FlowApp| {
+        app.status.as_ref().is_some_and(|s| s.legacy_nodes == Some(3) && s.pod_revisions[0].runtime.is_some())
+    };
+    let app = until(tenant.api::<FlowApp>(), "ingest", "it says so", told).await;
+    assert_eq!(app.status.unwrap().pod_revisions[0].runtime.as_deref(), Some(runtime));
 }
 
 #[tokio::test]

@@ -227,6 +227,17 @@ impl Tenant<'_> {
         }
     }
 
+    /// All Warning Events of the namespace: of which object, and why.
+    pub async fn warnings(&self) -> Vec<String> {
+        let events = self.api::<Event>().list(&ListParams::default()).await.expect("Events");
+        let warnings = events.into_iter().filter(|event| event.type_.as_deref() == Some("Warning"));
+        let line = |event: Event| {
+            let (name, reason) = (event.involved_object.name.unwrap_or_default(), event.reason.unwrap_or_default());
+            format!("{name} {reason}")
+        };
+        warnings.map(line).collect()
+    }
+
     /// What the operator asked the API server about this namespace, by verb and resource.
     pub fn requests(&self) -> Vec<String> {
         let of_namespace = format!("/namespaces/{}/", self.name);

@@ -7,24 +7,21 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use devcluster::Node;
-use futures::future::try_join_all;
-use k8s_openapi::{
-    api::{
-        apps::v1::Deployment,
-        core::v1::{Pod, Secret},
-    },
-    apimachinery::pkg::apis::meta::v1::Time,
-};
+use k8s_openapi::api::core::v1::Secret;
 use kube::{
     Api, Client,
-    api::{ListParams, Patch, PatchParams},
+    api::{Patch, PatchParams},
 };
 use serde_json::{Value as Json, json};
-use spacesync::resources::{FlowApp, names};
+use spacesync::resources::names;
 
-use super::{SYSTEM, files, objects::apply};
+use super::{
+    SYSTEM, by_hand, files,
+    objects::{self, apply},
+    pods::{self, PodRef},
+};
 
 const FLOOR: &str = "floor";
 const OURS: &str = "flows";
@@ -45,14 +42,6 @@ pub struct Live {
     ours: Vec<PodRef>,
 }
 
-/// A pod, and what would be another after a restart.
-#[derive(Clone, Debug, PartialEq)]
-pub struct PodRef {
-    name: String,
-    uid: String,
-    restarts: i32,
-}
-
 /// How long each round took until the last of the three files stood.
 #[derive(Default)]
 pub struct Rounds {
@@ -67,9 +56,9 @@ impl Live {
     pub async fn raise(node: &Node, client: Client) -> Result<Self> {
         apply(&client, &floor_objects()).await?;
         apply(&client, &our_objects()).await?;
-        injected(&client).await?;
-        let floor = running(&client, FLOOR).await?;
-        let ours = running(&client, OURS).await?;
+        objects::injected(&client, OURS, UP_LIMIT).await?;
+        let floor = pods::running(&client, FLOOR, 3, UP_LIMIT).await?;
+        let ours = pods::running(&client, OURS, 3, UP_LIMIT).await?;
         let live = Self { client, node: node.clone(), floor, ours };
         let began = Instant::now();
         files::stand(&live.files(&live.floor), "0", began, UP_LIMIT).context("the floor's pods")?;
@@ -87,7 +76,6 @@ impl Live {
             let floor = self.round(&self.floor, &value, self.by_hand(&value)).await?;
             tokio::time::sleep(pause(2 * round + 1)).await;
             let ours = self.round(&self.ours, &value, self.by_operator(&value)).await?;
-            self.acknowledge().await?;
             if !first {
                 rounds.floor.push(floor);
                 rounds.ours.push(ours);
@@ -98,7 +86,7 @@ impl Live {
 
     /// The same pods as at first, never restarted.
     pub async fn is_unharmed(&self) -> Result<()> {
-        let now = pods(&self.client, OURS).await?;
+        let now = pods::list(&self.client, OURS).await?;
         ensure!(now == self.ours, "pods were restarted: at first {:?}, now {now:?}", self.ours);
         Ok(())
     }
@@ -111,46 +99,14 @@ impl Live {
         Ok(each.into_iter().max().unwrap_or_default())
     }
 
-    /// All that cannot be left out: the Secret, then a word to each pod, all at once.
     async fn by_hand(&self, value: &str) -> Result<()> {
-        self.put(FLOOR, "secrets", value).await?;
-        let pods: Api<Pod> = Api::namespaced(self.client.clone(), FLOOR);
-        let tell = |pod: &PodRef| {
-            let body = json!({"metadata": {"uid": pod.uid, "annotations": {names::REVISION: value}}});
-            let (pods, name) = (pods.clone(), pod.name.clone());
-            async move { pods.patch_status(&name, &PatchParams::default(), &Patch::Strategic(body)).await }
-        };
-        try_join_all(self.floor.iter().map(tell)).await?;
-        Ok(())
+        by_hand::change(&self.client, FLOOR, &self.floor, value, json!({KEY: value})).await
     }
 
     async fn by_operator(&self, value: &str) -> Result<()> {
-        self.put(SYSTEM, &format!("space-{OURS}"), value).await
-    }
-
-    async fn put(&self, namespace: &str, name: &str, value: &str) -> Result<()> {
-        let secrets: Api<Secret> = Api::namespaced(self.client.clone(), namespace);
+        let secrets: Api<Secret> = Api::namespaced(self.client.clone(), SYSTEM);
         let body = json!({"stringData": {KEY: value}});
-        secrets.patch(name, &PatchParams::default(), &Patch::Merge(&body)).await?;
-        Ok(())
-    }
-
-    /// In place of the runtimes: without their word the operator signals again after a while, and that would take the
-    /// kubelet's one fast refresh a second from the next round.
-    async fn acknowledge(&self) -> Result<()> {
-        let pods: Api<Pod> = Api::namespaced(self.client.clone(), OURS);
-        let acks = self.ours.iter().map(|pod| {
-            let pods = pods.clone();
-            async move {
-                let now = pods.get(&pod.name).await?;
-                let told = now.metadata.annotations.and_then(|mut all| all.remove(names::REVISION)).unwrap_or_default();
-                let condition = json!({"type": names::LOADED, "status": "True", "reason": "Loaded", "message": told,
-                                       "lastTransitionTime": Time(k8s_openapi::jiff::Timestamp::now())});
-                let body = json!({"metadata": {"uid": pod.uid}, "status": {"conditions": [condition]}});
-                pods.patch_status(&pod.name, &PatchParams::default(), &Patch::Strategic(body)).await
-            }
-        });
-        try_join_all(acks).await?;
+        secrets.patch(&format!("space-{OURS}"), &PatchParams::default(), &Patch::Merge(&body)).await?;
         Ok(())
     }
 
@@ -175,93 +131,20 @@ pub fn p50_and_max(times: &[Duration]) -> (Duration, Duration) {
     (at(times.len() / 2), at(times.len().saturating_sub(1)))
 }
 
-async fn injected(client: &Client) -> Result<()> {
-    let apps: Api<FlowApp> = Api::namespaced(client.clone(), OURS);
-    let began = Instant::now();
-    loop {
-        let status = apps.get("app").await?.status.unwrap_or_default();
-        if status.conditions.iter().any(|c| c.type_ == "Injected" && c.status == "True") {
-            return Ok(());
-        }
-        ensure!(began.elapsed() < UP_LIMIT, "nothing was injected: {:?}", status.conditions);
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-}
-
-/// Waits until the Deployment has rolled out.
-async fn running(client: &Client, namespace: &str) -> Result<Vec<PodRef>> {
-    let deployments: Api<Deployment> = Api::namespaced(client.clone(), namespace);
-    let began = Instant::now();
-    loop {
-        let deployment = deployments.get("app").await?;
-        let status = deployment.status.unwrap_or_default();
-        let counts = [status.replicas, status.updated_replicas, status.ready_replicas];
-        let complete = status.observed_generation == deployment.metadata.generation && counts == [Some(3); 3];
-        let pods = pods(client, namespace).await?;
-        if complete && pods.len() == 3 {
-            return Ok(pods);
-        }
-        if began.elapsed() > UP_LIMIT {
-            bail!("three pods do not run in {namespace}: {counts:?}, {pods:?}");
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-}
-
-async fn pods(client: &Client, namespace: &str) -> Result<Vec<PodRef>> {
-    let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
-    let pods = pods.list(&ListParams::default().labels("app=app")).await?;
-    let restarts = |pod: &Pod| {
-        let containers = pod.status.as_ref().and_then(|s| s.container_statuses.as_ref());
-        containers.into_iter().flatten().map(|c| c.restart_count).sum()
-    };
-    let pod_ref = |pod: Pod| PodRef {
-        restarts: restarts(&pod),
-        name: pod.metadata.name.unwrap_or_default(),
-        uid: pod.metadata.uid.unwrap_or_default(),
-    };
-    Ok(pods.into_iter().map(pod_ref).collect())
-}
-
 fn floor_objects() -> Vec<Json> {
     let mut deployment = deployment(FLOOR);
-    let pod = &mut deployment["spec"]["template"]["spec"];
-    // What the operator injects: the kubelet has the same work with each.
-    pod["volumes"] = json!([{"name": names::VOLUME, "projected": {"sources": [
-        {"secret": {"name": "secrets", "optional": true}},
-        {"configMap": {"name": names::API_CONFIG_MAP, "optional": true}},
-        {"serviceAccountToken": {"path": ".spacesync/token", "audience": names::AUDIENCE, "expirationSeconds": 3600}},
-        {"downwardAPI": {"items": [{"path": ".spacesync/revision",
-            "fieldRef": {"fieldPath": format!("metadata.annotations['{}']", names::REVISION)}}]}},
-    ]}}]);
-    pod["containers"][0]["volumeMounts"] = json!([{"name": names::VOLUME, "mountPath": names::DEFAULT_MOUNT_PATH}]);
-    let secret = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "secrets", "namespace": FLOOR},
+    by_hand::inject(&mut deployment);
+    let secret = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": by_hand::SECRET, "namespace": FLOOR},
                         "stringData": {KEY: "0"}});
     vec![namespace(FLOOR), secret, deployment]
 }
 
 fn our_objects() -> Vec<Json> {
-    let spacesync = |kind: &str, namespace: Option<&str>, name: &str, spec: Json| {
-        let mut object =
-            json!({"apiVersion": "spacesync.dev/v1alpha1", "kind": kind, "metadata": {"name": name}, "spec": spec});
-        if let Some(namespace) = namespace {
-            object["metadata"]["namespace"] = namespace.into();
-        }
-        object
-    };
-    let entry = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": format!("space-{OURS}"), "namespace": SYSTEM},
-                       "stringData": {KEY: "0"}});
-    let space = json!({"namespaces": [OURS], "secretManagerRef": {"name": "embedded"}});
-    let app = json!({"version": "5.3.0", "workloadRef": {"kind": "Deployment", "name": "app"}});
-    vec![
-        namespace(OURS),
-        entry,
-        spacesync("SecretManager", None, "embedded", json!({"kubernetes": {}})),
-        spacesync("Space", None, OURS, space),
-        spacesync("SpaceSecretSync", Some(OURS), "secrets", json!({})),
-        spacesync("FlowApp", Some(OURS), "app", app),
-        deployment(OURS),
-    ]
+    let mut objects = objects::bound(OURS, KEY, "0");
+    objects.push(namespace(OURS));
+    objects.extend(objects::served(OURS));
+    objects.push(deployment(OURS));
+    objects
 }
 
 fn namespace(name: &str) -> Json {

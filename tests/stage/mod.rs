@@ -2,21 +2,30 @@
 //! bench.
 #![allow(dead_code, reason = "each of the three uses a part of it")]
 
+pub mod acked;
+pub mod bare_api;
+pub mod by_hand;
 pub mod files;
+pub mod floor;
+pub mod http;
+pub mod light_runtime;
 pub mod live;
+pub mod node_red;
 pub mod objects;
+pub mod pods;
+pub mod runtime;
 
 use std::{
-    fs::File,
-    io::{Read, Write},
-    net::{IpAddr, SocketAddr, TcpListener, TcpStream},
+    fs::{self, File},
+    net::{IpAddr, SocketAddr, TcpListener},
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use devcluster::Cluster;
 use kube::{
     Client, Config,
@@ -31,6 +40,11 @@ const READY_LIMIT: Duration = Duration::from_secs(30);
 /// The repository.
 pub fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Whether pods can run here.
+pub fn is_root() -> bool {
+    fs::metadata("/proc/self").is_ok_and(|process| process.uid() == 0)
 }
 
 /// Applies what the operator needs: definitions, namespace, role and policies. Not its Deployment: it runs on the host.
@@ -57,6 +71,8 @@ pub struct Operator {
     process: Child,
     /// Where it serves health and metrics.
     pub health: SocketAddr,
+    /// Where it serves pods.
+    pub api: SocketAddr,
     /// Where it logs.
     pub log: PathBuf,
 }
@@ -64,11 +80,15 @@ pub struct Operator {
 impl Operator {
     /// Starts `binary`, and waits until it is ready. Pods, where there are any, reach it at `host`.
     pub fn start(cluster: &Cluster, binary: &Path, host: IpAddr, log_level: &str) -> Result<Self> {
+        Self::start_at(cluster, binary, free_port(host)?, log_level)
+    }
+
+    /// The same at an address that pods know already.
+    pub fn start_at(cluster: &Cluster, binary: &Path, api: SocketAddr, log_level: &str) -> Result<Self> {
         let kubeconfig = cluster.kubeconfig_for_service_account(SYSTEM, "spacesync")?;
         let log = cluster.dir().join("operator.log");
         let file = File::options().create(true).append(true).open(&log)?;
         let health = free_port([127, 0, 0, 1].into())?;
-        let api = free_port(host)?;
         let mut command = Command::new("setsid");
         command
             .arg(binary)
@@ -80,12 +100,12 @@ impl Operator {
             .stdout(file.try_clone()?)
             .stderr(file);
         // Without pods it stays at its default, so that a second operator tells nobody of another address.
-        if !host.is_loopback() {
+        if !api.ip().is_loopback() {
             command.args(["--api-url", &format!("https://{api}")]);
         }
         cluster.tie(&mut command);
         let process = command.spawn().with_context(|| format!("cannot run {}", binary.display()))?;
-        let mut operator = Self { process, health, log };
+        let mut operator = Self { process, health, api, log };
         operator.wait_until_ready()?;
         Ok(operator)
     }
@@ -109,18 +129,12 @@ impl Operator {
 
     /// `GET` of its health and metrics port: status and body.
     pub fn get(&self, path: &str) -> Option<(u16, String)> {
-        let mut stream = TcpStream::connect(self.health).ok()?;
-        stream.set_read_timeout(Some(Duration::from_secs(5))).ok()?;
-        write!(stream, "GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n").ok()?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).ok()?;
-        let status = answer.split_whitespace().nth(1)?.parse().ok()?;
-        Some((status, answer.split_once("\r\n\r\n")?.1.to_owned()))
+        http::get(self.health, path)
     }
 
     /// The end of its log.
     pub fn last_words(&self) -> String {
-        let log = std::fs::read_to_string(&self.log).unwrap_or_default();
+        let log = fs::read_to_string(&self.log).unwrap_or_default();
         let lines: Vec<&str> = log.lines().collect();
         lines[lines.len().saturating_sub(15)..].join("\n")
     }
@@ -132,8 +146,22 @@ impl Operator {
 
     /// Ends it in order, and waits for its end.
     pub fn stop(&mut self) -> Result<()> {
-        Command::new("kill").args(["-TERM", &self.pid().to_string()]).status()?;
+        self.signal("TERM")?;
         self.process.wait()?;
+        Ok(())
+    }
+
+    /// Ends it at once, as a node that dies does.
+    pub fn kill(&mut self) -> Result<()> {
+        self.process.kill()?;
+        self.process.wait()?;
+        Ok(())
+    }
+
+    /// Sends a signal by name: `STOP` holds it up, `CONT` lets it go on.
+    pub fn signal(&self, name: &str) -> Result<()> {
+        let sent = Command::new("kill").args([&format!("-{name}"), &self.pid().to_string()]).status()?;
+        ensure!(sent.success(), "SIG{name} could not be sent");
         Ok(())
     }
 }

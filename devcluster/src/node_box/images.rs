@@ -9,39 +9,65 @@ use anyhow::{Result, bail};
 
 use crate::{binaries, places, progress};
 
-/// An image that can be had besides busybox and pause, which every node has.
+/// An image made of what is fetched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Image {
+    /// `localhost/busybox:1`, and the pause image: every node has them.
+    Busybox,
     /// `localhost/node-red:5`: Node-RED 5 on Node.js 22 (233 MB; made with npm).
     NodeRed,
 }
 
-const SCRIPT: &str = include_str!("../../image_build.py");
+pub(super) const SCRIPT: &str = include_str!("../../image_build.py");
+
+impl Image {
+    /// Its archive; made where it is not there yet.
+    pub fn archive(self) -> Result<PathBuf> {
+        let name = match self {
+            Self::Busybox => {
+                make("busybox", "making the busybox image, once")?;
+                "busybox"
+            }
+            Self::NodeRed => {
+                if Command::new("npm").arg("--version").output().is_err() {
+                    bail!("npm is missing. It fetches Node-RED for its image, once. On Debian: apt-get install npm");
+                }
+                make("nodered", "making the Node-RED image, once, about 30 s")?;
+                "nodered"
+            }
+        };
+        Ok(folder().join(format!("{name}.tar")))
+    }
+}
 
 /// The archives of busybox, pause and `more`; makes those that are not there yet.
 pub fn ensure(more: &[Image]) -> Result<Vec<PathBuf>> {
-    let folder = places::dev().join("images");
-    make(&folder, "busybox", "making the busybox image, once")?;
-    let mut names = vec!["busybox", "pause"];
-    if more.contains(&Image::NodeRed) {
-        if Command::new("npm").arg("--version").output().is_err() {
-            bail!("npm is missing. It fetches Node-RED for its image, once. On Debian: apt-get install npm");
-        }
-        make(&folder, "nodered", "making the Node-RED image, once, about 30 s")?;
-        names.push("nodered");
+    let mut archives = vec![Image::Busybox.archive()?, folder().join("pause.tar")];
+    for image in more.iter().filter(|image| **image != Image::Busybox) {
+        archives.push(image.archive()?);
     }
-    Ok(names.into_iter().map(|name| folder.join(format!("{name}.tar"))).collect())
+    Ok(archives)
 }
 
-fn make(folder: &Path, name: &str, what: &str) -> Result<()> {
+/// Where they are kept.
+pub(super) fn folder() -> PathBuf {
+    places::dev().join("images")
+}
+
+/// The program that makes them.
+pub(super) fn build(into: &Path) -> Command {
+    let mut build = Command::new("python3");
+    build.arg(places::source().join("image_build.py")).arg(into);
+    build
+}
+
+fn make(name: &str, what: &str) -> Result<()> {
     // Another recipe makes another image.
     let mut recipe = DefaultHasher::new();
     SCRIPT.hash(&mut recipe);
     let version = format!("recipe {:016x}\n", recipe.finish());
-    binaries::once(folder, name, &version, |unfinished| {
-        let mut build = Command::new("python3");
-        build.arg(places::source().join("image_build.py")).arg(unfinished).arg(name);
-        progress::run(what, &mut build, &folder.join(format!("{name}.log")), String::new)?;
+    binaries::once(&folder(), name, &version, |unfinished| {
+        progress::run(what, build(unfinished).arg(name), &folder().join(format!("{name}.log")), String::new)?;
         fs::metadata(unfinished.join(format!("{name}.tar")))?;
         Ok(())
     })

@@ -1,14 +1,20 @@
 //! What one does with a node, however it was started.
 
+use std::fs;
 use std::net::IpAddr;
 use std::ops::Deref;
 use std::path::PathBuf;
 use std::process::Command;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 
+use super::NODE;
 use crate::cluster::Cluster;
+use crate::component::wait;
+
+const KUBELET_LIMIT: Duration = Duration::from_secs(30);
 
 /// A [`Cluster`] with a node in a box.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -41,6 +47,18 @@ impl Node {
             bail!("{program} {} in the box: {}", args.join(" "), String::from_utf8_lossy(&out.stderr).trim());
         }
         Ok(String::from_utf8_lossy(&out.stdout).into_owned())
+    }
+
+    /// Kills the kubelet, which is started again as on every node; returns when the next one serves. Pods run on meanwhile.
+    pub fn restart_kubelet(&self) -> Result<()> {
+        let file = self.dir().join("kubelet.pid");
+        let before = fs::read_to_string(&file).context("no kubelet was started")?;
+        self.exec_in_box("kill", &["-KILL", &before])?;
+        let is_another = || fs::read_to_string(&file).is_ok_and(|pid| !pid.is_empty() && pid != before);
+        let health = format!("/api/v1/nodes/{NODE}/proxy/healthz");
+        wait("the next kubelet", KUBELET_LIMIT, &mut [], || {
+            is_another() && self.kubectl(&["get", "--raw", &health]).is_ok()
+        })
     }
 
     /// The folder of a pod's projected volume as the kubelet writes it, readable as root from the host and without any

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::cluster::Cluster;
 use crate::control_plane::ControlPlane;
-use crate::node_box::{Image, Node, NodeBox};
+use crate::node_box::{Node, NodeBox, NodeBoxBuilder};
 use crate::openbao::{BaoAddress, OpenBao, OpenBaoOptions};
 use crate::{places, progress};
 
@@ -31,8 +31,8 @@ pub enum Part {
     Plane,
     /// A control plane with a node in a box, and its images.
     Node {
-        /// Whether the node has the Node-RED image.
-        node_red: bool,
+        /// The archives of its images, besides busybox and pause.
+        images: Vec<PathBuf>,
     },
     /// OpenBao, in memory.
     OpenBao {
@@ -67,8 +67,8 @@ impl Part {
     pub fn describe(&self) -> &'static str {
         match self {
             Self::Plane => "a control plane without a node",
-            Self::Node { node_red: false } => "a control plane with a node",
-            Self::Node { node_red: true } => "a control plane with a node and the Node-RED image",
+            Self::Node { images } if images.is_empty() => "a control plane with a node",
+            Self::Node { .. } => "a control plane with a node and its images",
             Self::OpenBao { tls: false } => "OpenBao over HTTP",
             Self::OpenBao { tls: true } => "OpenBao over HTTPS",
         }
@@ -78,7 +78,7 @@ impl Part {
     fn serves(&self, wanted: &Self) -> bool {
         match (self, wanted) {
             (Self::Node { .. }, Self::Plane) => true,
-            (Self::Node { node_red }, Self::Node { node_red: wanted }) => *node_red || !wanted,
+            (Self::Node { images }, Self::Node { images: wanted }) => wanted.iter().all(|image| images.contains(image)),
             _ => self == wanted,
         }
     }
@@ -150,9 +150,8 @@ pub(super) fn hold(part: &Part) -> Result<()> {
             publish(part, ClusterState::Plane((*plane).clone()))?;
             keep(part, plane);
         }
-        Part::Node { node_red } => {
-            let builder = if *node_red { NodeBox::builder().image(Image::NodeRed) } else { NodeBox::builder() };
-            let node = builder.start()?;
+        Part::Node { images } => {
+            let node = images.iter().fold(NodeBox::builder(), NodeBoxBuilder::image_archive).start()?;
             publish(part, ClusterState::Node((*node).clone()))?;
             keep(part, node);
         }
@@ -238,7 +237,8 @@ mod tests {
 
     #[test]
     fn a_node_with_more_serves_whoever_wants_less() {
-        let (plane, node, full) = (Part::Plane, Part::Node { node_red: false }, Part::Node { node_red: true });
+        let with = |images: &[&str]| Part::Node { images: images.iter().map(Into::into).collect() };
+        let (plane, node, full) = (Part::Plane, with(&["a.tar"]), with(&["a.tar", "b.tar"]));
         assert!(full.serves(&node) && full.serves(&plane) && node.serves(&plane) && plane.serves(&plane));
         assert!(!plane.serves(&node) && !node.serves(&full));
         assert!(!Part::OpenBao { tls: false }.serves(&Part::OpenBao { tls: true }));

@@ -1,0 +1,158 @@
+'use strict';
+
+const { Acks } = require('./acks');
+const { Client } = require('./client');
+const { Holder } = require('./holder');
+const { countLegacyNodes } = require('./legacy-nodes');
+const { Loader } = require('./loader');
+const { createLog } = require('./log');
+const mount = require('./mount');
+const { readOptions } = require('./options');
+const { servesSecrets } = require('./version');
+const { Watcher } = require('./watcher');
+const { version: PLUGIN_VERSION } = require('../package.json');
+
+const protection = part('./protection');
+const reading = part('./reading');
+const redaction = part('./redaction');
+
+const ID = 'spacesync-secret-manager';
+
+/** @typedef {'context-store' | 'memory-store' | 'none'} ProtectionMode how SECRETS is kept from the context sidebar */
+/** @typedef {{close(): void}} Closing */
+
+/** The plugin in one Node-RED: puts the parts together and takes them apart again. */
+class Plugin {
+  #RED;
+  #options;
+  #log;
+  #holder = new Holder();
+  /** What was installed, in the order of installation. @type {Closing[]} */
+  #parts = [];
+  /** @type {number | null} */
+  #legacyNodes = null;
+
+  /** @param {any} RED */
+  constructor(RED) {
+    this.#RED = RED;
+    this.#options = readOptions(RED.settings, process.env);
+    this.#log = createLog(RED);
+  }
+
+  /** @returns {Promise<void> | undefined} */
+  start() {
+    this.#RED.plugins.registerPlugin(ID, { type: ID, onremove: () => this.#close() });
+    const told = this.#flowAppVersion();
+    if (!servesSecrets(told)) {
+      this.#log.warn('version.legacy', { version: told ?? '' });
+      return undefined;
+    }
+
+    const { mountPath, waitMs } = this.#options;
+    const mode = this.#installParts();
+    const loader = new Loader(mountPath, this.#holder, this.#log);
+    const acks = new Acks({ standing: () => this.#standing(mode), client: new Client(mountPath), log: this.#log });
+    const onSwap = () => {
+      loader.load();
+      acks.look();
+      this.#stepBackWhenTold();
+    };
+    this.#parts.push(acks, new Watcher(mountPath, onSwap));
+    // On Start code of the flows reads what stands in the mount at this moment, not what a watch has told of.
+    this.#listen('flows:starting', onSwap);
+    this.#listen('runtime-event', (/** @type {any} */ event) => {
+      if (event.id !== 'runtime-deploy') return;
+      this.#legacyNodes = countLegacyNodes(this.#RED, this.#options.legacyNodeType);
+      acks.look();
+    });
+    this.#holder.on('state', () => acks.look());
+    const waiting = loader.first(waitMs);
+    acks.look();
+    return waiting;
+  }
+
+  /**
+   * Protection first: nothing may be readable before it is masked. And all or nothing: what is not protected is not given.
+   * @returns {ProtectionMode}
+   */
+  #installParts() {
+    try {
+      const guard = protection.install(this.#RED, this.#holder, { log: this.#log });
+      this.#parts.push(guard);
+      if (guard.mode === 'none') return this.#withoutSecrets(guard.reason ?? '');
+      this.#parts.push(reading.install(this.#RED, this.#holder), redaction.install(this.#RED, this.#holder));
+      return guard.mode;
+    } catch (error) {
+      this.#close();
+      return this.#withoutSecrets(this.#log.say('problem.fault', { kind: error instanceof Error ? error.name : 'unknown' }));
+    }
+  }
+
+  /**
+   * @param {string} reason
+   * @returns {ProtectionMode}
+   */
+  #withoutSecrets(reason) {
+    this.#log.error('protection.none', { reason });
+    return 'none';
+  }
+
+  /**
+   * @param {ProtectionMode} mode
+   * @returns {import('./acks').Standing}
+   */
+  #standing(mode) {
+    return {
+      holder: this.#holder,
+      told: mount.told(this.#options.mountPath, 'revision'),
+      runtime: { name: 'node-red', version: this.#nodeRedVersion(), plugin: PLUGIN_VERSION, protection: mode },
+      legacyNodes: this.#legacyNodes,
+    };
+  }
+
+  /** From a checkout it says `4.1.15-git`. */
+  #nodeRedVersion() {
+    return String(this.#RED.version()).replace(/-git$/, '');
+  }
+
+  /** The platform's word, else the mounted file's. The file may still be empty when a pod starts. */
+  #flowAppVersion() {
+    return this.#options.flowAppVersion ?? mount.told(this.#options.mountPath, 'flow-app-version');
+  }
+
+  #stepBackWhenTold() {
+    const told = this.#flowAppVersion();
+    if (servesSecrets(told)) return;
+    this.#close();
+    this.#log.warn('version.legacy', { version: told ?? '' });
+  }
+
+  /**
+   * @param {string} event
+   * @param {(event: any) => void} listener
+   */
+  #listen(event, listener) {
+    this.#RED.events.on(event, listener);
+    this.#parts.push({ close: () => this.#RED.events.removeListener(event, listener) });
+  }
+
+  #close() {
+    for (const part of this.#parts.splice(0).reverse()) part.close();
+  }
+}
+
+/**
+ * Stand-in until the branches of the three parts are merged.
+ * @param {string} place
+ * @returns {any}
+ */
+function part(place) {
+  try {
+    return require(place);
+  } catch (error) {
+    if (/** @type {any} */ (error).code !== 'MODULE_NOT_FOUND') throw error;
+    return { install: () => ({ mode: 'none', reason: 'not there yet', close() {} }) };
+  }
+}
+
+module.exports = { Plugin };

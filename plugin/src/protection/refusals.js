@@ -1,0 +1,29 @@
+'use strict';
+
+/** A flow that writes SECRETS with every message is told once in a while, not once a message. */
+const QUIET_MS = 60_000;
+
+/** Says no to a write, without ever throwing: a throw out of a store ends Node-RED where a timer wrote. */
+class Refusals {
+  #warnedAt = -Infinity;
+
+  /**
+   * @param {(text: string) => void} warn
+   * @param {() => number} [now] in milliseconds
+   */
+  constructor(warn, now = () => performance.now()) {
+    this.warn = warn;
+    this.now = now;
+  }
+
+  /** @returns {Error} for the writer's callback */
+  refuse() {
+    if (this.now() - this.#warnedAt >= QUIET_MS) {
+      this.#warnedAt = this.now();
+      this.warn('a flow tried to write SECRETS or SECRETS_METADATA. They are read-only: values are changed in the Secret Manager');
+    }
+    return new Error('SECRETS and SECRETS_METADATA are read-only');
+  }
+}
+
+module.exports = { Refusals };
