@@ -135,6 +135,10 @@ impl Authenticator {
             Err(_) => Review::failed,
         };
         ctx.metrics.token_reviews.get_or_create(&ReviewLabels { result }).inc();
+        ctx.trust.may_ask(match &reviewed {
+            Err(Error::Forbidden(why)) => Some(why),
+            _ => None,
+        });
         match reviewed.map_err(|error| away(&error))? {
             Ok(identity) => {
                 // Not beyond its own end.
@@ -251,9 +255,7 @@ fn flood(after: Duration) -> Problem {
 
 /// The API server could not be asked.
 pub fn away(error: &Error) -> Problem {
-    if matches!(error, Error::Forbidden(_)) {
-        tracing::warn!(%error, "the pods' API lacks a permission; apply deploy/rbac.yaml");
-    }
+    tracing::debug!(%error, "the API server could not be asked for a pod");
     Problem::later(What::Unavailable, Duration::from_secs(2), "the API server did not answer; try again")
 }
 
