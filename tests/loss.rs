@@ -353,7 +353,10 @@ async fn a_secret_that_somebody_damaged_is_said_repaired_and_loaded() -> Result<
         is_failed && status.delivery.as_ref().is_some_and(|delivery| delivery.lagging[0].reason == WORD)
     };
     // It is repaired only after it was said; so whoever looks from now on sees both.
-    let go_on = async { anyhow::Ok(drop(held_up)) };
+    let go_on = async {
+        drop(held_up);
+        anyhow::Ok(())
+    };
     let (app, sync) = (flows.until("app", "it is said", app_says), flows.until_sync("it is said", sync_says));
     tokio::try_join!(app, sync, go_on)?;
     assert_eq!(flows.until_all_have("value-1").await?, pods);
