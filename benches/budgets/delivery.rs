@@ -15,6 +15,7 @@ use crate::{
         floor::Floor,
         light_runtime,
         live::{Live, p50_and_max},
+        node_red,
         runtime::Runtime,
     },
 };
@@ -34,6 +35,7 @@ pub async fn measure(report: &mut Report, light_pods: usize) -> Result<()> {
         return Ok(());
     }
     files(report).await?;
+    acks(report, node_red::runtime(3), (1.2, 1.5)).await?;
     // The kubelet alone is a larger part of it where it has many pods to refresh.
     acks(report, light_runtime::runtime(light_pods), (1.3, 1.5)).await
 }

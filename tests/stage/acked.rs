@@ -18,7 +18,7 @@ use kube::{
 };
 use serde::de::DeserializeOwned;
 use serde_json::{Value as Json, json};
-use spacesync::resources::{SpaceSecretSync, SpaceSecretSyncStatus, names};
+use spacesync::resources::{FlowApp, SpaceSecretSync, SpaceSecretSyncStatus, condition::find, names};
 
 use super::{
     SYSTEM, objects,
@@ -79,6 +79,21 @@ impl Acked {
         Ok(Round { acked: acked.duration_since(began), delivered: delivered.duration_since(began) })
     }
 
+    /// Waits until the flow app says so too: `Loaded`, and how many of its pods have.
+    pub async fn is_loaded(&self) -> Result<()> {
+        let (apps, began) = (Api::<FlowApp>::namespaced(self.client.clone(), NAMESPACE), Instant::now());
+        let wanted = (Some("True"), Some(format!("{0}/{0}", self.runtime.pods)));
+        loop {
+            let status = apps.get("app").await?.status.unwrap_or_default();
+            let loaded = find(&status.conditions, "Loaded").map(|condition| condition.status.as_str());
+            if (loaded, status.summary.clone()) == wanted {
+                return Ok(());
+            }
+            ensure!(began.elapsed() < LIMIT, "the flow app does not say that it is loaded: {status:?}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
     /// The same pods as at first, never restarted.
     pub async fn is_unharmed(&self) -> Result<()> {
         let now = pods::list(&self.client, NAMESPACE).await?;
@@ -136,7 +151,7 @@ fn all_have_loaded(pods: &[PodRef], version: u64) -> impl FnMut(&Pod) -> bool {
 }
 
 fn is_delivered(status: &SpaceSecretSyncStatus) -> bool {
-    status.conditions.iter().any(|condition| condition.type_ == "Delivered" && condition.status == "True")
+    find(&status.conditions, "Delivered").is_some_and(|condition| condition.status == "True")
 }
 
 /// A watch that is open before the change.

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::cluster::Cluster;
 use crate::control_plane::ControlPlane;
-use crate::node_box::{Node, NodeBox};
+use crate::node_box::{Node, NodeBox, NodeBoxBuilder};
 use crate::openbao::{BaoAddress, OpenBao, OpenBaoOptions};
 use crate::{places, progress};
 
@@ -151,7 +151,7 @@ pub(super) fn hold(part: &Part) -> Result<()> {
             keep(part, plane);
         }
         Part::Node { images } => {
-            let node = images.iter().fold(NodeBox::builder(), |builder, image| builder.image_archive(image)).start()?;
+            let node = images.iter().fold(NodeBox::builder(), NodeBoxBuilder::image_archive).start()?;
             publish(part, ClusterState::Node((*node).clone()))?;
             keep(part, node);
         }
