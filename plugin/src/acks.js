@@ -47,7 +47,6 @@ class Acks {
   #client;
   #log;
   #random;
-  #timers;
   /** What the operator has taken last. */
   #taken = '';
   /** What was last tried in vain, and how often. */
@@ -58,24 +57,18 @@ class Acks {
   #sending = false;
   #away = false;
   #closed = false;
-  /** @type {any} */
+  /** @type {NodeJS.Timeout | null} */
   #timer = null;
 
   /**
-   * @param {{
-   *   standing: () => Standing,
-   *   client: Pick<import('./client').Client, 'call'>,
-   *   log: import('./log').Log,
-   *   random?: () => number,
-   *   timers?: {setTimeout: (fn: () => void, ms: number) => any, clearTimeout: (timer: any) => void},
-   * }} parts
+   * @param {{standing: () => Standing, client: Pick<import('./client').Client, 'call'>, log: import('./log').Log,
+   *   random?: () => number}} parts
    */
-  constructor({ standing, client, log, random = Math.random, timers = globalThis }) {
+  constructor({ standing, client, log, random = Math.random }) {
     this.#standing = standing;
     this.#client = client;
     this.#log = log;
     this.#random = random;
-    this.#timers = timers;
   }
 
   /** Something moved: look whether there is something to say. */
@@ -158,12 +151,12 @@ class Acks {
 
   /** @param {number | null} ms null: no longer */
   #wait(ms) {
-    if (this.#timer !== null) this.#timers.clearTimeout(this.#timer);
-    this.#timer = ms === null || this.#closed ? null : this.#timers.setTimeout(() => {
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    this.#timer = ms === null || this.#closed ? null : setTimeout(() => {
       this.#timer = null;
       this.look();
     }, ms);
-    this.#timer?.unref?.();
+    this.#timer?.unref();
   }
 }
 

@@ -194,7 +194,7 @@ impl Trust {
         let next = authority.after(step, now).map_err(|error| Error::Invalid(error.to_string()))?;
         let written = ctx.cluster.replace_secret(&secret(&ctx.settings.namespace, &next), &meta).await?;
         tracing::info!(?step, "the authority of the pods' API took a step");
-        self.known().ca = Some((written, Some(next)));
+        self.known().take(written, Some(next));
         Ok(now)
     }
 }
@@ -202,12 +202,16 @@ impl Trust {
 impl Known {
     fn take_ca(&mut self, secret: FullSecret) {
         let authority = Authority::read(&secret.data);
+        self.take(secret.meta, authority);
+    }
+
+    fn take(&mut self, meta: SecretMeta, authority: Option<Authority>) {
         let signs = |authority: &Option<Authority>| authority.as_ref().map(|authority| authority.signing().clone());
         // What another certificate signed is issued anew.
         if self.ca.as_ref().is_some_and(|(_, last)| signs(last) != signs(&authority)) {
             self.own = None;
         }
-        self.ca = Some((secret.meta, authority));
+        self.ca = Some((meta, authority));
     }
 
     /// A certificate of our own, renewed where it is due.

@@ -60,8 +60,8 @@ function install(RED, holder, { find = internals } = {}) {
   if (asked && red.context.listStores().stores.length === 0) {
     unwrap = wrapFactories(contextStorage, red.builtIn, guarded);
   } else {
-    const { found, unknown } = openStores(red);
-    if (unknown.length > 0) return none(`the context store ${unknown.join(', ')} was open before the plugin was installed; restart Node-RED`);
+    const { found, foreign } = openStores(red, contextStorage);
+    if (foreign.length > 0) return none(`the context store ${foreign.join(', ')} was open before the plugin was installed; restart Node-RED`);
     found.forEach(guarded);
     purged = Promise.all(guards.map((guard) => guard.owner.opened(guard))).then(() => {});
   }
