@@ -45,6 +45,7 @@ function ways(store, version = 1) {
     say('dotted', `global.get('SECRETS["a.b"]')`, text['a.b']),
     say('array', 'global.get(["SECRETS.token", "SECRETS.none", "SECRETS.login.user"])', [token, null, json.login.user]),
     say('named-store', `global.get("SECRETS.token", ${JSON.stringify(store)})`, token),
+    say('parent', 'flow.get("$parent.SECRETS.token")', token),
     say('metadata', '[global.get("SECRETS_METADATA.version"), global.get("SECRETS_METADATA.keys").map((key) => key.name)]', [version, names]),
     say('none', '[typeof global.get("SECRETS.none"), typeof global.get("SECRETS.constructor"), typeof global.SECRETS.none]', Array(3).fill('undefined')),
     say('property', 'global.SECRETS.token', token),
