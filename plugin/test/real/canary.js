@@ -17,6 +17,8 @@ const TEXT = {
   pem: `-----BEGIN PRIVATE KEY-----\n${Array.from({ length: 12 }, () => roll.text(BASE64, 64)).join('\n')}\n-----END PRIVATE KEY-----\n`,
   long: roll.text(BASE64, 12_000),
 };
+const SERVICE = { client: roll.text(BASE64, 20), key: Array.from({ length: 3 }, () => roll.text(BASE64, 40)).join('\n') };
+TEXT.service = JSON.stringify(SERVICE);
 const JSON_VALUES = {
   account: { name: roll.text(BASE64, 24), login: [{ password: roll.text(BASE64, 30), tries: 3 }], deep: { er: { key: Array.from({ length: 4 }, () => roll.text([...'a"\\7Z'], 20)).join('\n') } } },
 };
@@ -24,6 +26,8 @@ const JSON_VALUES = {
 /** Each by a name of its own, without what is no secret: the armour of the PEM. */
 const CANARIES = {
   ...TEXT,
+  service: SERVICE.client,
+  'service.key': SERVICE.key,
   pem: TEXT.pem.split('\n').slice(1, -2).join('\n'),
   'account.name': JSON_VALUES.account.name,
   'account.login': JSON_VALUES.account.login[0].password,
@@ -34,6 +38,7 @@ const CANARIES = {
 const SHOW = `
 const all = global.get('SECRETS');
 const texts = Object.entries(all).flatMap(([key, value]) => typeof value === 'string' ? [value] : [value.name, value.login[0].password, value.deep.er.key, JSON.stringify(value)]);
+texts.push(...Object.values(JSON.parse(all.service)));
 for (const text of texts) {
   const bytes = Buffer.from(text);
   const forms = [text, JSON.stringify(text), JSON.stringify({ text: JSON.stringify(text) }), ...['', 'x', 'xy'].map((before) => Buffer.from(before + text + '!').toString('base64')), bytes.toString('base64url'),
@@ -65,6 +70,10 @@ for (const store of ['default', 'file']) {
   global.set('SECRETS.token', all.token, store);
   global.set(['SECRETS.copy', 'harmless'], [all, 1], store);
 }
+// Kept in memory under names of the flow's own.
+flow.set('mine', all);
+global.set('mine', { list: Object.values(all) });
+context.set('mine', texts);
 msg.payload = all;
 return [null, null, msg];
 `;
@@ -88,7 +97,10 @@ const FLOWS = [
   { id: 'out2', type: 'function', func: "msg.payload = 'done'; return msg;", outputs: 1, wires: [['out']] },
   { id: 'in3', type: 'http in', url: '/crash', method: 'get', wires: [['crash']] },
   { id: 'crash', type: 'function', func: "Promise.reject(new Error('nobody catches ' + global.get('SECRETS.token') + global.get('SECRETS.escapes')));", outputs: 1, wires: [[]] },
-  { id: 'inject', type: 'inject', props: [{ p: 'payload' }], payload: 'SECRETS.pem', payloadType: 'global', repeat: '', once: true, onceDelay: 0.1, wires: [['all', 'one']] },
-].map((node) => (node.type === 'tab' ? node : { x: 100, y: 100, z: 'tab', wires: [], ...node }));
+  { id: 'sub', type: 'subflow', name: 'sub', in: [{ x: 1, y: 1, wires: [{ id: 'inner' }] }], out: [{ x: 1, y: 1, wires: [{ id: 'inner', port: 0 }] }], env: [{ name: 'LENT', type: 'jsonata', value: '$globalContext("SECRETS.token")' }] },
+  { id: 'inner', type: 'function', z: 'sub', func: "msg.payload = env.get('LENT'); node.warn(msg.payload); node.status(msg.payload); return msg;", outputs: 1, wires: [[]] },
+  { id: 'instance', type: 'subflow:sub', env: [], wires: [['all', 'one']] },
+  { id: 'inject', type: 'inject', props: [{ p: 'payload' }], payload: 'SECRETS.pem', payloadType: 'global', repeat: '', once: true, onceDelay: 0.1, wires: [['all', 'one', 'instance']] },
+].map((node) => (node.type === 'tab' || node.type === 'subflow' ? node : { x: 100, y: 100, z: 'tab', wires: [], ...node }));
 
 module.exports = { CANARIES, FLOWS, JSON_VALUES, TEXT };

@@ -3,8 +3,8 @@
 // Values go through a real Node-RED whose flows show them in every way they can. Afterwards everything that it wrote, sent and answered is
 // searched for them: they are nowhere but in the answer of the flow that was asked for them.
 //
-// Not searched for: a value that a flow keeps under another name of its own (`flow.set("mine", …)`) or writes to a file. That is the
-// flow's doing, and cannot be told from its work.
+// Not searched for: a value that a flow writes to a file, or to a context store that does. That is the flow's doing, and cannot be told
+// from its work. What it keeps in memory under a name of its own is shown to people as the name of the key.
 
 const assert = require('node:assert/strict');
 const { after, before, describe, test } = require('node:test');
@@ -25,7 +25,7 @@ const KEYS = [...Object.keys(TEXT), ...Object.keys(JSON_VALUES)];
 
 /** All that the admin API answers to a GET. */
 function places() {
-  const context = ['SECRETS', 'SECRETS_METADATA', 'harmless', ...KEYS.map((key) => `SECRETS.${key}`), 'SECRETS.account.login[0].password', 'SECRETS%5B%22token%22%5D', 'SECRETS%5B%27pem%27%5D'];
+  const context = ['SECRETS', 'SECRETS_METADATA', 'harmless', 'mine', 'mine.list[0]', ...KEYS.map((key) => `SECRETS.${key}`), 'SECRETS.account.login[0].password', 'SECRETS%5B%22token%22%5D', 'SECRETS%5B%27pem%27%5D'];
   const stores = ['', '?store=default', '?store=file', '?keysOnly=true', '?store=file&keysOnly=true'];
   return [
     '/', '/settings', '/settings/user', '/flows', '/flows/state', '/flow/tab', '/flow/global', '/nodes', '/nodes/node-red', '/nodes/node-red/function',
@@ -33,6 +33,7 @@ function places() {
     '/library/local/flows', '/library/local/functions', '/library/local/templates', '/credentials/function/show', '/debug/view/view.html', '/debug/view/debug-utils.js',
     ...['global', 'flow/tab', 'node/show', 'flow/global'].flatMap((scope) => stores.map((store) => `/context/${scope}${store}`)),
     ...context.flatMap((key) => stores.slice(0, 3).map((store) => `/context/global/${key}${store}`)),
+    '/context/flow/tab/mine', '/context/flow/tab/mine.token', '/context/node/show/mine', '/context/node/show/mine[0]',
     ...context.map((key) => `/context/flow/global/${key}`), ...context.map((key) => `/Context/Global/${key}`), ...context.map((key) => `//context/global/${key}`),
   ];
 }
@@ -170,6 +171,7 @@ for (const runtime of [4, 5]) {
       assert.match(captured.get('GET /context/global as reader'), /^200 .*"SECRETS"/, 'they are listed, masked');
       assert.match(captured.get('GET /context/global/SECRETS.token as editor'), /^200 /);
       assert.match(captured.get('GET /context/global as undefined'), /^401 /);
+      assert.match(captured.get('GET /context/flow/tab/mine.token as editor'), /^200 .*‹SECRETS\.token›/);
       const kinds = new Set(editors.get('reader').frames.flatMap((frame) => JSON.parse(frame)).map(({ topic }) => topic?.split('/')[0]));
       assert.ok(kinds.has('debug') && kinds.has('status'), [...kinds].join());
       assert.ok(editors.get('reader').text().includes('‹SECRETS.account›'), 'they were shown, by name');

@@ -6,7 +6,7 @@ const { util } = require('@node-red/util');
 const context = require('@node-red/runtime/lib/nodes/context');
 const api = require('@node-red/runtime/lib/api/context');
 
-const { install } = require('../../../src/protection');
+const protect = require('../../../src/protection');
 const { internals } = require('../../../src/protection/internals');
 const { parse } = require('../../../src/snapshot');
 const { delivered } = require('../../kubelet-volume');
@@ -27,7 +27,9 @@ function started(settings = {}) {
     nodes: { listContextStores: () => context.listStores(), getContext: (id) => context.get(id), getNode: () => null },
   });
   const said = [];
-  return { RED: { settings, util, log: { info: (text) => said.push(text), warn: (text) => said.push(text) } }, said };
+  const say = (text, args = {}) => `${text} ${JSON.stringify(args)}`;
+  const log = { say, info: (text, args) => said.push(say(text, args)), warn: (text, args) => said.push(say(text, args)) };
+  return { said, install: (holder, options) => protect.install({ settings, util }, holder, { log, ...options }) };
 }
 
 /** What a person is shown. */
@@ -45,8 +47,8 @@ describe('the protection', () => {
   });
 
   it('serves from the memory store that is there before the plugin is', async () => {
-    const { RED } = started();
-    protection = install(RED, holder);
+    const { install } = started();
+    protection = install(holder);
     await context.load();
     assert.deepEqual({ mode: protection.mode, reason: protection.reason }, { mode: 'memory-store', reason: undefined });
     const global = context.get('global');
@@ -57,8 +59,8 @@ describe('the protection', () => {
   });
 
   it('shows people that there are secrets, and none of them', async () => {
-    const { RED } = started({ contextStorage: { a: { module: 'memory' }, b: { module: 'memory' } } });
-    protection = install(RED, holder);
+    const { install } = started({ contextStorage: { a: { module: 'memory' }, b: { module: 'memory' } } });
+    protection = install(holder);
     await context.load();
     assert.equal(protection.mode, 'context-store');
     for (const key of ['SECRETS', 'SECRETS.token', 'SECRETS["token"]', 'SECRETS.nested.deep', 'SECRETS.nested.deep[0]', undefined]) {
@@ -84,8 +86,8 @@ describe('the protection', () => {
       set: (scope, key, value, callback) => elsewhere(() => callback?.(null)),
       keys: (scope, callback) => elsewhere(() => callback(null, [])),
     });
-    const { RED } = started({ contextStorage: { queue: { module: custom } } });
-    protection = install(RED, holder);
+    const { install } = started({ contextStorage: { queue: { module: custom } } });
+    protection = install(holder);
     await context.load();
     const text = await shown();
     clearInterval(timer);
@@ -95,17 +97,17 @@ describe('the protection', () => {
 
   it('is installed later as well, over the stores that Node-RED brings', async () => {
     for (const contextStorage of [undefined, { default: 'second', first: { module: 'memory' }, second: { module: 'memory' } }]) {
-      const { RED, said } = started({ contextStorage });
+      const { install, said } = started({ contextStorage });
       await context.load();
       context.get('global').set('SECRETS', { token: 'stale' });
       context.get('global').set('mine', 1);
-      protection = install(RED, holder);
+      protection = install(holder);
       await protection.purged;
       assert.equal(protection.mode, contextStorage ? 'context-store' : 'memory-store');
       assert.equal(context.get('global').get('SECRETS.token'), VALUE);
       assert.deepEqual(context.get('global').keys(), ['mine', 'SECRETS', 'SECRETS_METADATA']);
       assert.ok(!(await shown()).includes(VALUE));
-      assert.match(said.join(), /removed SECRETS, left by an older version/);
+      assert.match(said.join(), /protection.purged .*SECRETS/);
       protection.close();
       assert.equal(context.get('global').get('SECRETS'), undefined, 'the stale one is gone from the store itself');
     }
@@ -123,25 +125,25 @@ describe('the protection', () => {
       delete(scope) { return this.behind.delete(scope); }
       clean(nodes) { return this.behind.clean(nodes); }
     }
-    const { RED } = started({ contextStorage: { a: { module: 'memory' }, own: { module: () => new Own() } } });
+    const { install } = started({ contextStorage: { a: { module: 'memory' }, own: { module: () => new Own() } } });
     await context.load();
-    protection = install(RED, holder);
+    protection = install(holder);
     assert.equal(protection.mode, 'none');
-    assert.match(protection.reason, /own .*restart Node-RED/);
+    assert.match(protection.reason, /protection.open .*own/);
     for (const store of ['a', 'own']) assert.equal(context.get('global').get('SECRETS.token', store), undefined);
   });
 
   it('serves nothing in a Node-RED that it does not know, and says so', () => {
-    const { RED } = started();
-    protection = install(RED, holder, { find: () => null });
+    const { install } = started();
+    protection = install(holder, { find: () => null });
     assert.equal(protection.mode, 'none');
-    assert.match(protection.reason, /does not know/);
+    assert.match(protection.reason, /protection.unknown/);
   });
 
   it('waits with an empty place for the first snapshot', async () => {
     holder.current = null;
-    const { RED } = started();
-    protection = install(RED, holder);
+    const { install } = started();
+    protection = install(holder);
     await context.load();
     assert.equal(context.get('global').get('SECRETS'), undefined);
     assert.deepEqual(context.get('global').keys(), []);
@@ -153,22 +155,22 @@ describe('the protection', () => {
 
   it('is ahead of what settings.js has under the same name', async () => {
     const functionGlobalContext = { SECRETS: { old: 'value of settings.js' }, mine: 1 };
-    const { RED, said } = started({ functionGlobalContext });
-    protection = install(RED, holder);
+    const { install, said } = started({ functionGlobalContext });
+    protection = install(holder);
     await context.load();
     const global = context.get('global');
     assert.equal(global.get('SECRETS.old'), undefined);
     assert.equal(global.SECRETS, undefined);
     assert.equal(global.get('mine'), 1);
     assert.ok(!(await shown('SECRETS.old')).includes('value of settings.js'));
-    assert.match(said.join(), /functionGlobalContext.SECRETS of settings.js is ignored/);
+    assert.match(said.join(), /protection.seed .*SECRETS/);
     protection.close();
     assert.equal(global.get('SECRETS.old'), 'value of settings.js');
   });
 
   it('warns of refused writes once, and keeps values out of the log', async () => {
-    const { RED, said } = started();
-    protection = install(RED, holder);
+    const { install, said } = started();
+    protection = install(holder);
     await context.load();
     for (let at = 0; at < 100; at += 1) context.get('global').set('SECRETS.token', 'planted');
     assert.equal(said.length, 1);
@@ -176,21 +178,21 @@ describe('the protection', () => {
   });
 
   it('can be installed again, and the newest serves alone', async () => {
-    const { RED } = started();
-    install(RED, { current: snapshot({ text: { token: 'first' } }) });
+    const { install } = started();
+    install({ current: snapshot({ text: { token: 'first' } }) });
     await context.load();
-    protection = install(RED, holder);
+    protection = install(holder);
     assert.equal(context.get('global').get('SECRETS.token'), VALUE);
     protection.close();
     protection.close();
     assert.equal(context.get('global').get('SECRETS.token'), undefined);
-    protection = install(RED, holder);
+    protection = install(holder);
     assert.equal(context.get('global').get('SECRETS.token'), VALUE);
   });
 
   it('gives a copy at each read', async () => {
-    const { RED } = started();
-    protection = install(RED, holder);
+    const { install } = started();
+    protection = install(holder);
     await context.load();
     const global = context.get('global');
     global.get('SECRETS.nested').deep.push('mine');

@@ -19,6 +19,7 @@ const redactor = new Redactor([snapshotOf({
   spaced: 'a pass phrase! (long)',
   pem: PEM,
   short: 'seven77',
+  service: JSON.stringify({ client: 'client-77813', keys: [PEM.replace('MII', 'SVC')] }),
   nested: { user: 'reporter', login: [{ password: 'deep-secret-0815' }], port: 5432 },
 })]);
 
@@ -30,6 +31,7 @@ const base64 = (text) => Buffer.from(text).toString('base64');
 for (const [what, text, redacted] of [
   ['raw', 'Bearer tok-4f9a1c77e2, thanks', 'Bearer ‹SECRETS.token›, thanks'],
   ['at both ends and twice', 'tok-4f9a1c77e2tok-4f9a1c77e2', '‹SECRETS.token›‹SECRETS.token›'],
+  ['a part of a text that is a JSON document', 'client-77813: SVCEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEA', '‹SECRETS.service›: ‹SECRETS.service›'],
   ['a leaf of JSON, by the name of its key', 'deep-secret-0815', '‹SECRETS.nested›'],
   ['JSON', JSON.stringify({ p: 'pa"ss\\wo\'rd<1>' }), '{"p":"‹SECRETS.quoted›"}'],
   ['util.inspect', util.inspect({ p: 'pa"ss\\wo\'rd<1>' }), '{ p: `‹SECRETS.quoted›` }'],
