@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, fs, path::Path};
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{JSONSchemaProps, JSONSchemaPropsOrArray};
-use spacesync::{cli, resources::crds};
+use spacesync::{cli, pod_api, resources::crds};
 
 const REPOSITORY: &str = env!("CARGO_MANIFEST_DIR");
 
@@ -32,6 +32,15 @@ fn the_reference_of_reasons_is_current() {
     assert!(
         on_disk == cli::reasons::page(),
         "docs/reference/reasons.md is not what the code makes: run `make generate`"
+    );
+}
+
+#[test]
+fn the_document_of_the_pods_api_is_current() {
+    let on_disk = fs::read_to_string(Path::new(REPOSITORY).join("docs/reference/pods-api.yaml")).unwrap_or_default();
+    assert!(
+        on_disk == pod_api::openapi::page().expect("the document as YAML"),
+        "docs/reference/pods-api.yaml is not what the code makes: run `make generate`"
     );
 }
 

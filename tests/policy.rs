@@ -23,7 +23,7 @@ fn installing_it_warns_of_nothing() {
         let said = kubectl(&format!("apply --server-side --force-conflicts -k {folder}"), "");
         assert!(said.ok && said.err.is_empty(), "{said:?}");
     }
-    for policy in ["spacesync-own-namespace", "spacesync-managed-secrets"] {
+    for policy in ["spacesync-own-namespace", "spacesync-managed-secrets", "spacesync-settings"] {
         let path = "-o jsonpath={.status.typeChecking}";
         let checked = kubectl(&format!("get validatingadmissionpolicy {policy} {path}"), "").done();
         assert!(matches!(checked.as_str(), "" | "{}"), "{policy}: {checked}");
@@ -101,6 +101,52 @@ fn elsewhere_the_operator_writes_managed_secrets_and_no_others() {
 }
 
 #[test]
+fn of_syncs_and_flow_apps_the_operator_sets_what_the_sidebar_offers_and_nothing_else() {
+    install();
+    let sync = "patch sss secrets -n newsroom-dev --type=merge -p";
+    let app = "patch flowapp ingest -n newsroom-dev --type=merge -p";
+    allowed(&format!(r#"{sync} {{"metadata":{{"annotations":{{"spacesync.dev/sync-requested":"manual/1"}}}}}}"#), "");
+    allowed(&format!(r#"{sync} {{"metadata":{{"annotations":{{"spacesync.dev/sync-requested":null}}}}}}"#), "");
+    for value in [r#""1m""#, r#""Manual""#, "null"] {
+        allowed(&format!(r#"{sync} {{"spec":{{"autoSync":{value}}}}}"#), "");
+    }
+    for value in ["false", "true", "null"] {
+        allowed(&format!(r#"{app} {{"spec":{{"syncOnSave":{value}}}}}"#), "");
+    }
+    let spec = "the operator sets autoSync and nothing else";
+    for field in [
+        r#""suspend":true"#,
+        r#""target":null"#,
+        r#""target":{"name":"other"}"#,
+        r#""keys":{"include":["A"]}"#,
+        r#""autoSync":"1m","onSourceGone":"Delete""#,
+    ] {
+        refused(&format!(r#"{sync} {{"spec":{{{field}}}}}"#), "", spec);
+    }
+    let spec = "the operator sets syncOnSave and nothing else";
+    for field in [r#""workloadRef":{"name":"other"}"#, r#""container":null"#, r#""reload":"Restart""#] {
+        refused(&format!(r#"{app} {{"spec":{{{field}}}}}"#), "", spec);
+    }
+    let annotations = "of annotations the operator sets spacesync.dev/sync-requested of a sync and nothing else";
+    refused(&format!(r#"{sync} {{"metadata":{{"annotations":{{"a":"b"}}}}}}"#), "", annotations);
+    refused(
+        &format!(r#"{app} {{"metadata":{{"annotations":{{"spacesync.dev/sync-requested":"x"}}}}}}"#),
+        "",
+        annotations,
+    );
+    let others = "the operator sets no labels, finalizers and owners";
+    refused(&format!(r#"{sync} {{"metadata":{{"labels":{{"a":"b"}}}}}}"#), "", others);
+    refused(&format!(r#"{app} {{"metadata":{{"finalizers":["a.example/b"]}}}}"#), "", others);
+    // The field of one kind is not the other's, and other people set what they like.
+    let made =
+        "apiVersion: spacesync.dev/v1alpha1\nkind: SpaceSecretSync\nmetadata: {name: other}\nspec: {suspend: true}\n";
+    refused("apply --server-side -n newsroom-dev -f -", made, "nothing else");
+    kubectl(&format!(r#"{sync} {{"spec":{{"suspend":true}}}}"#), "").done();
+    allowed(&format!(r#"{sync} {{"spec":{{"autoSync":"30m"}}}}"#), "");
+    kubectl(&format!(r#"{sync} {{"spec":{{"suspend":null,"autoSync":null}}}}"#), "").done();
+}
+
+#[test]
 fn other_people_write_the_embedded_store_as_before() {
     install();
     kubectl(&format!("create -n {OWN} -f -"), &secret("space-people", "")).done();
@@ -116,12 +162,20 @@ fn the_operators_role_holds_what_it_needs_and_not_more() {
         ("yes", "list spacesecretsyncs.spacesync.dev -A"),
         ("yes", "watch flowapps.spacesync.dev -A"),
         ("yes", "patch spacesecretsyncs.spacesync.dev --subresource=status -n newsroom-dev"),
-        ("no", "patch spacesecretsyncs.spacesync.dev -n newsroom-dev"),
+        // Of these only what policy.yaml lets through.
+        ("yes", "patch spacesecretsyncs.spacesync.dev -n newsroom-dev"),
+        ("yes", "patch flowapps.spacesync.dev -n newsroom-dev"),
+        ("no", "update spacesecretsyncs.spacesync.dev -n newsroom-dev"),
+        ("no", "create spacesecretsyncs.spacesync.dev -n newsroom-dev"),
+        ("no", "patch spaces.spacesync.dev"),
+        ("no", "patch secretmanagers.spacesync.dev"),
         ("no", "update spaces.spacesync.dev"),
         ("no", "create spaces.spacesync.dev"),
         ("no", "delete flowapps.spacesync.dev -n newsroom-dev"),
+        ("yes", "get pods -n newsroom-dev"),
         ("yes", "patch pods --subresource=status -n newsroom-dev"),
         ("no", "patch pods -n newsroom-dev"),
+        ("yes", "create tokenreviews.authentication.k8s.io"),
         ("no", "update pods -n newsroom-dev"),
         ("no", "create pods -n newsroom-dev"),
         ("no", "create pods --subresource=exec -n newsroom-dev"),
@@ -189,6 +243,8 @@ fn install() {
         kubectl(&format!("apply --server-side -k {folder}/samples"), "").done();
         kubectl("create clusterrole all-secrets --verb=* --resource=secrets", "").done();
         kubectl("create clusterrolebinding all-secrets --clusterrole=all-secrets --group=all-secrets", "").done();
+        kubectl("create clusterrole all-syncs --verb=* --resource=sss,flowapps", "").done();
+        kubectl("create clusterrolebinding all-syncs --clusterrole=all-syncs --group=all-secrets", "").done();
         // The API server takes a moment to put a new policy in force.
         for namespace in [OWN, "newsroom-dev"] {
             within(Duration::from_secs(20), || {
@@ -197,6 +253,12 @@ fn install() {
                 if said.err.contains("ValidatingAdmissionPolicy") { Ok(()) } else { Err(said.err) }
             });
         }
+        within(Duration::from_secs(20), || {
+            let suspend =
+                r#"patch sss secrets -n newsroom-dev --dry-run=server --type=merge -p {"spec":{"suspend":true}}"#;
+            let said = kubectl(&format!("{suspend} {OPERATOR}"), "");
+            if said.err.contains("ValidatingAdmissionPolicy") { Ok(()) } else { Err(said.err) }
+        });
     });
 }
 

@@ -116,6 +116,8 @@ pub struct CrdsArgs {
 pub enum Page {
     /// Every reason that a condition can have.
     Reasons,
+    /// The OpenAPI document of the pods' API.
+    Openapi,
 }
 
 /// The pods send their tokens there, so nothing but https will do.

@@ -237,5 +237,144 @@ fn each(pem: &str) -> Vec<Certificate> {
 }
 
 fn bundle<'a>(certificates: impl IntoIterator<Item = &'a Certificate>) -> String {
-    certificates.into_iter().map(|certificate| format!("{}\n", certificate.pem.trim())).collect()
+    certificates.into_iter().flat_map(|certificate| [certificate.pem.trim(), "\n"]).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const START: i64 = 1_800_000_000;
+
+    fn day(day: i64) -> Timestamp {
+        Timestamp::from_second(START + day * 24 * 3600).unwrap()
+    }
+
+    fn pems(bundle: &str) -> Vec<String> {
+        each(bundle).into_iter().map(|certificate| certificate.pem).collect()
+    }
+
+    fn signing(authority: &Authority) -> String {
+        authority.signing().certificate.pem.trim().to_owned()
+    }
+
+    /// Does whatever is due on a day, also several steps.
+    fn live(mut authority: Authority, on: i64) -> Authority {
+        for _ in 0..4 {
+            match authority.step(day(on)) {
+                Step::Rest(until) => {
+                    assert!(until > day(on), "a rest of no time would spin");
+                    return authority;
+                }
+                step => authority = authority.after(step, day(on)).unwrap(),
+            }
+        }
+        panic!("it does not come to rest: {:?}", authority.step(day(on)));
+    }
+
+    /// What each day's bundle and signer are, looked after on the days that `looked_after` lets through.
+    fn years(looked_after: impl Fn(i64) -> bool) -> Vec<(Vec<String>, String)> {
+        let mut authority = Authority::begin(day(0)).unwrap();
+        let mut days = Vec::new();
+        for on in 0..4 * 365 {
+            if looked_after(on) {
+                authority = live(authority, on);
+            }
+            days.push((pems(&authority.bundle()), signing(&authority)));
+        }
+        days
+    }
+
+    #[test]
+    fn whoever_reads_the_bundle_once_in_29_days_always_trusts_what_signs() {
+        let days = years(|_| true);
+        for on in 29..days.len() {
+            assert!(days[on - 29].0.contains(&days[on].1), "on day {on}");
+        }
+        let mut signers: Vec<_> = days.iter().map(|(_, signer)| signer).collect();
+        signers.dedup();
+        assert_eq!(signers.len(), 6, "one in nine months");
+    }
+
+    #[test]
+    fn what_signed_is_trusted_until_it_has_ended_and_not_for_ever() {
+        let days = years(|_| true);
+        for (on, (bundle, signer)) in days.iter().enumerate() {
+            assert!(bundle.len() <= 2, "day {on}: {}", bundle.len());
+            // A certificate of seven days that the signer of a week ago issued.
+            if let Some((_, before)) = on.checked_sub(7).map(|day| &days[day]) {
+                assert!(bundle.contains(before), "day {on}");
+            }
+            assert!(bundle.contains(signer), "day {on}");
+        }
+    }
+
+    #[test]
+    fn an_operator_that_was_away_for_weeks_still_makes_it_in_time() {
+        let days = years(|on| on % 60 == 0);
+        for on in 60..days.len() {
+            assert!(days[on - 1].0.contains(&days[on].1), "on day {on}");
+        }
+    }
+
+    #[test]
+    fn one_that_was_away_until_the_end_begins_anew() {
+        let authority = Authority::begin(day(0)).unwrap();
+        assert_eq!(authority.step(day(364)), Step::Prepare, "late, but there is time to tell of the next");
+        assert_eq!(authority.step(day(366)), Step::Begin);
+        let anew = live(authority.clone(), 366);
+        assert!(signing(&anew) != signing(&authority) && pems(&anew.bundle()).len() == 1);
+        let prepared = authority.after(Step::Prepare, day(280)).unwrap();
+        let next = prepared.next.clone().unwrap();
+        assert_eq!(live(prepared, 366).signing(), &next, "what was told of is not thrown away");
+    }
+
+    #[test]
+    fn the_first_shape_without_an_end_is_taken_over_and_leaves_in_time() {
+        let key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.distinguished_name.push(DnType::CommonName, "Spacesync pods' API");
+        params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+        let pem = params.self_signed(&key).unwrap().pem();
+        let data = BTreeMap::from([
+            ("tls.crt".to_owned(), Value::from(pem.as_str())),
+            ("tls.key".to_owned(), Value::from(key.serialize_pem().as_str())),
+        ]);
+        let first = Authority::read(&data).unwrap();
+        assert_eq!(first.step(day(0)), Step::Prepare);
+        let second = live(first, 0);
+        assert_eq!((signing(&second), pems(&second.bundle()).len()), (pem.trim().to_owned(), 2));
+        let third = live(second, 31);
+        assert!(signing(&third) != pem.trim() && pems(&third.bundle()).contains(&pem.trim().to_owned()));
+        assert_eq!(pems(&live(third, 91).bundle()).len(), 1);
+    }
+
+    #[test]
+    fn what_is_written_reads_back_with_every_part() {
+        let mut authority = live(Authority::begin(day(0)).unwrap(), 0);
+        for on in [0, 280, 310, 640] {
+            authority = live(authority, on);
+            let read = Authority::read(&authority.data()).unwrap();
+            assert_eq!((read.bundle(), read.step(day(on))), (authority.bundle(), authority.step(day(on))), "day {on}");
+            assert_eq!(signing(&read), signing(&authority));
+        }
+    }
+
+    #[test]
+    fn a_pair_that_does_not_belong_together_is_no_authority_and_a_broken_next_is_made_anew() {
+        let mut data = live(Authority::begin(day(0)).unwrap(), 280).data();
+        data.insert("next.key".into(), Value::from("garbled"));
+        let read = Authority::read(&data).unwrap();
+        assert_eq!(read.step(day(280)), Step::Prepare);
+        let other = Authority::begin(day(0)).unwrap().data();
+        data.insert("tls.key".into(), other["tls.key"].clone());
+        assert_eq!(Authority::read(&data), None);
+        assert_eq!(Authority::read(&BTreeMap::new()), None);
+    }
+
+    #[test]
+    fn its_debug_shows_no_key() {
+        let authority = Authority::begin(day(0)).unwrap();
+        assert!(!format!("{authority:?}").contains("PRIVATE"));
+    }
 }

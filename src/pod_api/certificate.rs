@@ -164,3 +164,124 @@ fn written(der: &CertificateDer<'_>) -> String {
     let lines: Vec<_> = text.as_bytes().chunks(64).map(|line| String::from_utf8_lossy(line)).collect();
     format!("-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n", lines.join("\n"))
 }
+
+#[cfg(test)]
+mod tests {
+    use rcgen::{BasicConstraints, IsCa};
+
+    use super::*;
+    use crate::pod_api::authority::Authority;
+
+    fn at(hour: i64) -> Timestamp {
+        Timestamp::from_second(1_800_000_000 + hour * 3600).unwrap()
+    }
+
+    fn names(url: &str) -> Names {
+        Names::new(url, "spacesync-system").unwrap()
+    }
+
+    /// Whether a pod that trusts this bundle and is told this address would connect.
+    fn trusts(bundle: &str, serving: &Serving, url: &str, now: Timestamp) -> bool {
+        let trusted = certificates(Some(bundle.as_bytes())).unwrap();
+        check(&serving.key.cert, &trusted, &names(url), now).is_ok()
+    }
+
+    #[test]
+    fn a_pod_trusts_what_is_issued_by_each_of_its_names_and_by_no_other() {
+        let authority = Authority::begin(at(0)).unwrap();
+        for told in ["https://10.0.0.7:8443", "https://[fd00::7]:8443", "https://secrets.example.org"] {
+            let serving = issue(authority.signing(), authority.ends(), &names(told), at(0)).unwrap();
+            let trusts = |url: &str| trusts(&authority.bundle(), &serving, url, at(0));
+            let service = "https://spacesync.spacesync-system.svc";
+            assert!(trusts(told) && trusts(service) && trusts(&format!("{service}.cluster.local:8443")), "{told}");
+            assert!(!trusts("https://spacesync.other.svc") && !trusts("https://10.0.0.8"), "{told}");
+        }
+    }
+
+    #[test]
+    fn a_certificate_holds_for_a_week_is_renewed_at_half_and_never_outlives_its_authority() {
+        let authority = Authority::begin(at(0)).unwrap();
+        let url = "https://spacesync.spacesync-system.svc:8443";
+        let serving = issue(authority.signing(), authority.ends(), &names(url), at(0)).unwrap();
+        assert_eq!((serving.renew, serving.until), (at(84), at(168)));
+        assert!(trusts(&authority.bundle(), &serving, url, at(167)));
+        assert!(!trusts(&authority.bundle(), &serving, url, at(169)));
+        let late = authority.ends() - SignedDuration::from_hours(10);
+        let serving = issue(authority.signing(), authority.ends(), &names(url), late).unwrap();
+        assert_eq!(serving.until, authority.ends());
+    }
+
+    /// A chain of a company's own authority: `tls.crt`, `tls.key` and `ca.crt`, as cert-manager writes them.
+    fn company(host: &str) -> BTreeMap<String, Value> {
+        let ca_key = KeyPair::generate().unwrap();
+        let mut ca = CertificateParams::new(Vec::new()).unwrap();
+        ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        ca.distinguished_name.push(DnType::CommonName, "company");
+        let ca_pem = ca.self_signed(&ca_key).unwrap().pem();
+        let issuer = Issuer::new(ca, ca_key);
+        let key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::new(vec![host.to_owned()]).unwrap();
+        (params.not_before, params.not_after) = (date(at(-1)), date(at(100)));
+        let pem = params.signed_by(&key, &issuer).unwrap().pem();
+        [("tls.crt", pem), ("tls.key", key.serialize_pem()), ("ca.crt", ca_pem)]
+            .map(|(name, pem)| (name.to_owned(), Value::from(pem.as_str())))
+            .into()
+    }
+
+    fn taken(data: &BTreeMap<String, Value>, now: Timestamp) -> Result<Given, Unusable> {
+        given(data, &names("https://secrets.example.org"), now)
+    }
+
+    #[test]
+    fn a_certificate_that_was_given_is_taken_with_its_ca_until_it_ends() {
+        let data = company("secrets.example.org");
+        let given = taken(&data, at(0)).unwrap();
+        assert_eq!(given.serving.until, at(100));
+        assert!(trusts(&given.ca, &given.serving, "https://secrets.example.org", at(0)));
+        assert!(matches!(taken(&data, at(101)), Err(Unusable::Refused(..))));
+    }
+
+    #[test]
+    fn one_that_signed_itself_is_its_own_ca() {
+        let key = KeyPair::generate().unwrap();
+        let pem = CertificateParams::new(vec!["secrets.example.org".to_owned()]).unwrap();
+        let pem = pem.self_signed(&key).unwrap().pem();
+        let data = [("tls.crt", pem), ("tls.key", key.serialize_pem()), ("ca.crt", String::new())]
+            .map(|(name, pem)| (name.to_owned(), Value::from(pem.as_str())));
+        let given = taken(&data.into(), at(0)).unwrap();
+        assert!(trusts(&given.ca, &given.serving, "https://secrets.example.org", at(0)));
+    }
+
+    #[test]
+    fn what_a_pod_would_refuse_is_refused_here_with_a_word_on_why() {
+        let good = company("secrets.example.org");
+        let with = |name: &str, value: &Value| {
+            let mut data = good.clone();
+            data.insert(name.to_owned(), value.clone());
+            data
+        };
+        let other = company("secrets.example.org");
+        let bad = Value::from("-----BEGIN NONSENSE-----");
+        let table = [
+            (with("tls.crt", &bad), "tls.crt is missing or holds no certificate in PEM"),
+            (with("tls.key", &bad), "tls.key is missing or holds no private key in PEM"),
+            (with("ca.crt", &bad), "ca.crt is missing or holds no certificate in PEM"),
+            (with("tls.key", &other["tls.key"]), "tls.key does not belong to the first certificate of tls.crt"),
+            (with("ca.crt", &other["ca.crt"]), "a pod that connects to secrets.example.org would refuse it"),
+            (company("other.example.org"), "a pod that connects to secrets.example.org would refuse it"),
+        ];
+        for (data, why) in table {
+            let said = taken(&data, at(0)).unwrap_err().to_string();
+            assert!(said.contains(why) && !said.contains("PRIVATE"), "{said}");
+        }
+    }
+
+    #[test]
+    fn a_key_that_slipped_into_the_ca_goes_to_no_pod() {
+        let mut data = company("secrets.example.org");
+        let text = |value: &Value| String::from_utf8(value.expose().to_vec()).unwrap();
+        let both = text(&data["ca.crt"]) + &text(&data["tls.key"]);
+        data.insert("ca.crt".into(), Value::from(both.as_str()));
+        assert!(!taken(&data, at(0)).unwrap().ca.contains("PRIVATE"));
+    }
+}

@@ -16,6 +16,7 @@ pub mod endpoints;
 pub mod fields;
 pub mod latency;
 pub mod limits;
+pub mod openapi;
 pub mod problem;
 pub mod route;
 pub mod server;

@@ -1,7 +1,9 @@
 //! The pods' API as a runtime meets it: over HTTPS, with a real projected token.
 
+mod asking;
+mod certificates;
 mod client;
 mod refusals;
+mod replicas;
 mod serving;
-
-pub use client::{Pod, Said};
+mod tokens;

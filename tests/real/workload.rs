@@ -172,7 +172,7 @@ impl Tenant<'_> {
     pub async fn run(&self, name: &str) {
         let status = json!({"phase": "Running", "containerStatuses": [{
             "name": "node-red", "ready": true, "started": true, "restartCount": 0, "image": "i", "imageID": "i",
-            "state": {"running": {}},
+            "state": {"running": {"startedAt": "2026-01-01T00:00:00Z"}},
         }]});
         self.pod_status(name, status).await;
     }

@@ -237,7 +237,8 @@ mod tests {
 
     #[test]
     fn a_node_with_more_serves_whoever_wants_less() {
-        let (plane, node, full) = (Part::Plane, Part::Node { node_red: false }, Part::Node { node_red: true });
+        let with = |images: &[&str]| Part::Node { images: images.iter().map(Into::into).collect() };
+        let (plane, node, full) = (Part::Plane, with(&["a.tar"]), with(&["a.tar", "b.tar"]));
         assert!(full.serves(&node) && full.serves(&plane) && node.serves(&plane) && plane.serves(&plane));
         assert!(!plane.serves(&node) && !node.serves(&full));
         assert!(!Part::OpenBao { tls: false }.serves(&Part::OpenBao { tls: true }));

@@ -11,6 +11,7 @@ const { unseed } = require('./seed');
 const { configured, openStores, wrapFactories } = require('./stores');
 
 /** @typedef {import('../snapshot').Snapshot} Snapshot */
+/** @typedef {import('../log').Log} Log */
 /**
  * How SECRETS is served: from the stores of `contextStorage`, from the memory store that is there without it, or not at
  * all; then `reason` says why, for people. `close` takes everything back. `purged` comes when no store that is open holds
@@ -26,18 +27,18 @@ const INSTALLED = Symbol.for('spacesync.protection');
  * To be called as soon as the plugin loads; before the context stores open, any store can be guarded.
  * @param {any} RED
  * @param {{readonly current: Snapshot | null}} holder
- * @param {{find?: typeof internals}} [options] for tests
+ * @param {{log: Log, find?: typeof internals}} options `find` is for tests
  * @returns {Protection}
  */
-function install(RED, holder, { find = internals } = {}) {
+function install(RED, holder, { log, find = internals }) {
   const earlier = /** @type {any} */ (globalThis)[INSTALLED];
   earlier?.close();
 
   const red = find();
-  if (red === null) return none('this Node-RED keeps its context where the plugin does not know it; Node-RED 4.1 and 5 are known');
+  if (red === null) return none(log.say('protection.unknown'));
 
   const administrators = new Administrators();
-  const refusals = new Refusals((text) => RED.log.warn(`[secret-manager] ${text}`));
+  const refusals = new Refusals(() => log.warn('protection.read-only'));
   /** @type {Guard[]} */
   const guards = [];
   const guarded = (/** @type {import('./guard').Store} */ store, /** @type {string} */ name) => {
@@ -47,7 +48,7 @@ function install(RED, holder, { find = internals } = {}) {
       listed: () => holder.current !== null && red.context.listStores().default === name,
       refuse: () => refusals.refuse(),
       remember: (callback) => administrators.remember(callback),
-      opened: (opened) => clear(RED, opened, name),
+      opened: (opened) => clear(opened, name, log),
     });
     guards.push(guard);
     return guard.mount();
@@ -60,17 +61,15 @@ function install(RED, holder, { find = internals } = {}) {
   if (asked && red.context.listStores().stores.length === 0) {
     unwrap = wrapFactories(contextStorage, red.builtIn, guarded);
   } else {
-    const { found, unknown } = openStores(red);
-    if (unknown.length > 0) return none(`the context store ${unknown.join(', ')} was open before the plugin was installed; restart Node-RED`);
+    const { found, foreign } = openStores(red, contextStorage);
+    if (foreign.length > 0) return none(log.say('protection.open', { names: foreign.join(', ') }));
     found.forEach(guarded);
     purged = Promise.all(guards.map((guard) => guard.owner.opened(guard))).then(() => {});
   }
 
   const unwatch = administrators.watch(red.api);
   const seed = unseed(functionGlobalContext, red.context.get('global'));
-  for (const name of seed.removed) {
-    RED.log.warn(`[secret-manager] functionGlobalContext.${name} of settings.js is ignored: the space's secrets stand there`);
-  }
+  for (const name of seed.removed) log.warn('protection.seed', { name });
 
   /** @type {Protection} */
   const protection = {
@@ -90,16 +89,16 @@ function install(RED, holder, { find = internals } = {}) {
 
 /**
  * A store that cannot be cleared still serves: what stands in it is not what flows and people are given.
- * @param {any} RED
  * @param {Guard} guard
- * @param {string} name
+ * @param {string} store its name
+ * @param {Log} log
  */
-async function clear(RED, guard, name) {
+async function clear(guard, store, log) {
   try {
     const removed = await purge(guard);
-    if (removed.length > 0) RED.log.info(`[secret-manager] removed ${removed.join(' and ')}, left by an older version, from the context store ${name}`);
+    if (removed.length > 0) log.info('protection.purged', { names: removed.join(', '), store });
   } catch {
-    RED.log.warn(`[secret-manager] the context store ${name} could not be cleared of what an older version may have left there`);
+    log.warn('protection.not-purged', { store });
   }
 }
 

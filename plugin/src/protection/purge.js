@@ -14,9 +14,17 @@ async function purge({ stock, store }) {
   const stale = NAMES.filter((name) => keys?.includes(name));
   if (stale.length === 0) return [];
   await called((done) => stock.set('global', stale, stale.map(() => undefined), done));
-  // With its cache on, `localfilesystem` would leave the file as it is for as long as its `flushInterval`.
-  await /** @type {any} */ (store)._flushPendingWrites?.();
+  await flush(store);
   return stale;
+}
+
+/**
+ * With its cache on, `localfilesystem` would leave its file as it is for as long as its `flushInterval`.
+ * @param {any} store
+ */
+async function flush(store) {
+  clearTimeout(store._pendingWriteTimeout);
+  await store._flushPendingWrites?.();
 }
 
 /**

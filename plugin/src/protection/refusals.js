@@ -8,7 +8,7 @@ class Refusals {
   #warnedAt = -Infinity;
 
   /**
-   * @param {(text: string) => void} warn
+   * @param {() => void} warn
    * @param {() => number} [now] in milliseconds
    */
   constructor(warn, now = () => performance.now()) {
@@ -20,7 +20,7 @@ class Refusals {
   refuse() {
     if (this.now() - this.#warnedAt >= QUIET_MS) {
       this.#warnedAt = this.now();
-      this.warn('a flow tried to write SECRETS or SECRETS_METADATA. They are read-only: values are changed in the Secret Manager');
+      this.warn();
     }
     return new Error('SECRETS and SECRETS_METADATA are read-only');
   }

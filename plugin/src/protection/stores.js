@@ -61,14 +61,18 @@ function said(module) {
 
 /**
  * After the stores have opened (and for the memory store of a settings.js that asks for none, which is there before the
- * plugins are): finds them by asking each for its keys, with the prototypes of the built-in stores changed to tell who
- * was asked. Nothing else runs meanwhile.
+ * plugins are): finds those that Node-RED brings by asking each for its keys, with the prototypes of the built-in stores
+ * changed to tell who was asked. Nothing else runs meanwhile.
  * @param {Internals} internals
- * @returns {{found: Map<string, Store>, unknown: string[]}} by name; `unknown`: stores that are not built-in
+ * @param {Storage | undefined} storage
+ * @returns {{found: Map<string, Store>, foreign: string[]}} by name; `foreign`: of somebody else, and beyond reach
  */
-function openStores({ context, builtIn }) {
+function openStores({ context, builtIn }, storage) {
   const { default: first, stores } = context.listStores();
-  const names = stores.length > 0 ? stores : [/** @type {string} */ (first)];
+  const all = stores.length > 0 ? stores : [/** @type {string} */ (first)];
+  // One that keeps a built-in store behind it would tell of that one, and not of itself.
+  const foreign = configured(storage).filter(([, entry]) => typeof entry.module !== 'string').map(([name]) => name);
+  const names = all.filter((name) => !foreign.includes(name));
   /** @type {Map<string, Store>} */
   const found = new Map();
   let asking = '';
@@ -89,7 +93,7 @@ function openStores({ context, builtIn }) {
   } finally {
     undo.forEach((one) => one());
   }
-  return { found, unknown: names.filter((name) => !found.has(name)) };
+  return { found, foreign: all.filter((name) => !found.has(name)) };
 }
 
 module.exports = { configured, wrapFactories, openStores };

@@ -6,10 +6,9 @@
 // `console.log` of a Function node or of somebody's package, and the stack of an error that nobody caught. A value that is written in
 // two pieces would pass there.
 
-const { redactBytes, redactValue } = require('./structure');
+const { types } = require('node:util');
 
-/** Stands for what could not be looked at. */
-const WITHHELD = '‹SECRETS: withheld, could not be redacted›';
+const { WITHHELD, redactBytes, redactValue } = require('./structure');
 
 /** @typedef {{readonly redactor: import('./redactor').Redactor}} Watch */
 
@@ -58,9 +57,10 @@ function guardLog(RED, watch) {
   };
 }
 
-/** Without touching other packages' getters. @param {any} exports */
+/** Without running into other packages' proxies and getters. @param {any} exports */
 function isLog(exports) {
-  return typeof exports === 'object' && exports !== null && Object.getOwnPropertyDescriptor(exports, 'addHandler')?.value !== undefined;
+  return typeof exports === 'object' && exports !== null && !types.isProxy(exports)
+    && Object.getOwnPropertyDescriptor(exports, 'addHandler')?.value !== undefined;
 }
 
 /**

@@ -3,7 +3,7 @@
 // The debug sidebar. Debug nodes and the log's warnings go through `RED.util.encodeObject`, which writes a message as JSON and cuts its
 // strings at `debugMaxLength`. What is replaced before the cut cannot leave its beginning there.
 
-const { redactValue } = require('./structure');
+const { WITHHELD, redactValue } = require('./structure');
 
 /** Node-RED's own, where a caller does not say. */
 const MAX_LENGTH = 1000;
@@ -18,14 +18,19 @@ function guardDebugSidebar(RED, watch) {
   const original = util.encodeObject;
   /** @param {any} message @param {any} [options] */
   function encodeObject(message, options) {
-    const enough = options?.maxLength ?? MAX_LENGTH;
     try {
       // The envelope is the debug node's, and encodeObject writes into it; what it carries is the flow's.
+      const enough = options?.maxLength ?? MAX_LENGTH;
       for (const field of Object.keys(message)) message[field] = redactValue(watch.redactor, message[field], enough);
     } catch {
       // Something that cannot be looked at or copied. What is shown of it is looked at below.
     }
-    return redactEncoded(watch.redactor, original(message, options));
+    const encoded = original(message, options);
+    try {
+      return redactEncoded(watch.redactor, encoded);
+    } catch {
+      return { ...encoded, topic: undefined, format: 'string', msg: WITHHELD };
+    }
   }
   util.encodeObject = encodeObject;
   return {

@@ -45,7 +45,7 @@ function leavesOf(snapshots) {
 }
 
 /**
- * Every string inside a JSON value; names of properties are not values. Without recursion: a value may nest as deep as it likes.
+ * Every string inside a value; names of properties are not values. Without recursion: a value may nest as deep as it likes.
  * @param {unknown} value
  * @returns {string[]}
  */
@@ -53,11 +53,28 @@ function stringsIn(value) {
   const strings = [];
   const open = [value];
   while (open.length > 0) {
-    const next = open.pop();
-    if (typeof next === 'string') strings.push(next);
-    else if (next !== null && typeof next === 'object') open.push(...Object.values(next).reverse());
+    let next = open.pop();
+    if (typeof next === 'string') {
+      strings.push(next);
+      next = documentIn(next);
+    }
+    if (next !== null && typeof next === 'object') for (const part of Object.values(next)) open.push(part);
   }
   return strings;
+}
+
+/**
+ * A text may be a JSON document, such as the key file of a service account; flows parse it, and then show a part.
+ * @param {string} text
+ * @returns {unknown} null where it is none
+ */
+function documentIn(text) {
+  if (!/^\s*[[{]/.test(text)) return null;
+  try {
+    return JSON.parse(text);
+  } catch {
+    return null;
+  }
 }
 
 /** @param {string} text @returns {string[]} */

@@ -2,12 +2,13 @@
 
 // Finds values in a text and puts the names of their keys there. Pure: built once from snapshots, then only read.
 //
-// Every form of every value is a pattern of at least 8 characters. A filter of bits, asked with a rolling hash of the last 8 characters,
+// Every form of every value is a pattern of at least 8 characters, looked for in the text as it is written and as it reads. A filter of bits, asked with a rolling hash of the last 8 characters,
 // says "nothing begins here" for almost every place of almost every text; where it does not, the first 8 characters lead to the few
 // patterns that begin so, which are sorted: a binary search finds the longest one that stands here.
 
 const { formsOf } = require('./forms');
 const { leavesOf, SHORTEST } = require('./leaves');
+const { readings } = require('./reading');
 
 /**
  * What the redactor reads of a snapshot.
@@ -23,9 +24,12 @@ const { leavesOf, SHORTEST } = require('./leaves');
  * @property {Pattern | null} shorter the longest other pattern that this one begins with
  */
 
+/** @typedef {{start: number, end: number, label: string}} Found a part of a text, and what is written in its place */
+
 const MULTIPLIER = 0x9e3779b1; // Fibonacci hashing: spreads the hash over its upper bits
-// What follows a text that was cut: the debug sidebar's and the status's "...", and util.inspect's with the quote before it.
-const CUT = /['"`]?(?: ?\.\.\.|…)/y;
+// What follows a text that was cut: the debug sidebar's and the status's "...", util.inspect's with the quote before it; and what is left of
+// an escape that was cut through.
+const CUT = /(?:[\\&%][\w#%{]*)?['"`]?(?: ?\.\.\.|…)/y;
 
 /** @param {string} key */
 function labelOf(key) {
@@ -82,33 +86,58 @@ class Redactor {
    * The text with every value replaced. Of values that begin at one place the longest is taken; where values overlap, all of them are
    * named and nothing of any is left. Nothing found: the very same string.
    * @param {string} text
-   * @param {number} [enough] the reader cuts after so many characters: what is behind them may be dropped (never all of it, so that the cut shows)
+   * @param {number} [enough] the reader cuts after so many characters: of more, only the beginning is looked at and returned
    * @returns {string}
    */
   redact(text, enough = Infinity) {
     if (this.size === 0 || text.length < SHORTEST) return text;
-    const filter = this.#filter;
-    const shift = this.#shift;
+    // Twice the longest pattern, so that what begins before the reader's cut is seen whole; behind that it is a text like any that was cut.
+    const most = enough + 2 * this.longest;
+    const head = text.length > most ? `${text.slice(0, most)}…` : text;
+    const found = this.#find(head);
+    const read = readings(head);
+    read.forEach((reading, depth) => {
+      for (let { start, end, label } of this.#find(reading.text)) {
+        for (let i = depth; i >= 0; i -= 1) [start, end] = read[i].written(start, end);
+        found.push({ start, end, label });
+      }
+    });
+    if (found.length === 0) return text;
+    if (read.length > 0) found.sort((a, b) => a.start - b.start || b.end - a.end);
     let out = '';
     let copied = 0; // all before it stands in `out`
+    for (const { start, end, label } of found) {
+      if (end <= copied) continue;
+      if (start > copied) out += head.slice(copied, start);
+      out += label;
+      copied = end;
+    }
+    return out + head.slice(copied);
+  }
+
+  /**
+   * @param {string} text
+   * @returns {Found[]} by their start; one inside another is left out
+   */
+  #find(text) {
+    const filter = this.#filter;
+    const shift = this.#shift;
+    /** @type {Found[]} */
+    const found = [];
+    let covered = 0;
     let hash = 0;
     for (let last = 0; last < text.length; last += 1) {
       // 32 bits, 4 a character: the ninth last falls out by itself.
       hash = (hash << 4) ^ text.charCodeAt(last);
-      const at = last - SHORTEST + 1;
-      if (at < 0) continue;
-      if (out.length + at - copied > enough) {
-        return out === '' ? text : out + text.slice(copied, Math.max(copied, at));
-      }
       const bit = Math.imul(hash, MULTIPLIER) >>> shift;
       if ((filter[bit >>> 5] & (1 << (bit & 31))) === 0) continue;
-      const found = this.#longestAt(text, at);
-      if (found === null || found.end <= copied) continue;
-      if (at > copied) out += text.slice(copied, at);
-      out += found.label;
-      copied = found.end;
+      const start = last - SHORTEST + 1;
+      const longest = start < 0 ? null : this.#longestAt(text, start);
+      if (longest === null || longest.end <= covered) continue;
+      covered = longest.end;
+      found.push({ start, ...longest });
     }
-    return copied === 0 ? text : out + text.slice(copied);
+    return found;
   }
 
   /**

@@ -7,6 +7,9 @@ const { types } = require('node:util');
 
 /** @typedef {import('./redactor').Redactor} Redactor */
 
+/** Stands for what could not be looked at. */
+const WITHHELD = '‹SECRETS: withheld, could not be redacted›';
+
 // A debug message of an HTTP request leads to the whole server; Node-RED shows none of these either.
 const INTERNAL_KEYS = new Set(['_req', '_res']);
 const INTERNAL_KINDS = new Set(['ServerResponse', 'Socket', 'TLSSocket']);
@@ -189,4 +192,4 @@ function redactBytes(redactor, bytes, enough) {
   return Buffer.isBuffer(bytes) ? copy : new Uint8Array(copy);
 }
 
-module.exports = { redactValue, redactBytes };
+module.exports = { WITHHELD, redactValue, redactBytes };

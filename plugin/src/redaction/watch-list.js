@@ -5,7 +5,7 @@ const { Redactor } = require('./redactor');
 /** @typedef {import('./redactor').SecretSource} SecretSource */
 
 /** So long messages with an old value may still be on their way: in delays, queues, and in the context of flows. */
-const KEEP_MS = 10 * 60 * 1000;
+const KEEP_MS = 5 * 60 * 1000;
 /** So many old snapshots at most; a space that changes more often than that forgets the oldest first. */
 const KEEP = 4;
 

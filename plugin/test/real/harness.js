@@ -7,12 +7,16 @@ const path = require('node:path');
 const bcrypt = require('bcryptjs');
 const WebSocket = require('ws');
 
+const { installedNode } = require('../installed-node');
+
 const PLUGIN = path.resolve(__dirname, '..', '..');
 const MODULES = path.join(PLUGIN, 'node_modules');
 
+const REQUEST_MS = 30_000;
+
 /** The Node-REDs that are supported, each with the Node.js that it needs. */
 const RUNTIMES = {
-  4: { script: path.join(MODULES, 'node-red-4', 'red.js'), node: process.execPath },
+  4: { script: path.join(MODULES, 'node-red-4', 'red.js'), node: installedNode() },
   5: { script: path.join(MODULES, 'node-red-5', 'red.js'), node: path.join(MODULES, 'node', 'bin', 'node') },
 };
 
@@ -64,7 +68,7 @@ class NodeRed {
     /** All that it wrote to its console. */
     this.console = '';
     this.url = '';
-    /** @type {Map<string, string>} */
+    /** @type {Map<string, Promise<string>>} */
     this.tokens = new Map();
     /** @type {Set<() => void>} */
     this.watchers = new Set();
@@ -171,22 +175,26 @@ class NodeRed {
         ...headers,
       },
       body: form ? body : body === undefined ? undefined : JSON.stringify(body),
+      // A flow whose node failed never answers.
+      signal: AbortSignal.timeout(REQUEST_MS),
     });
     const text = await response.text();
     return { status: response.status, text, json: parsed(text), headers: response.headers };
   }
 
-  /** @param {string} name */
-  async token(name) {
+  /**
+   * Signs someone in, once.
+   * @param {string} name
+   * @returns {Promise<string>}
+   */
+  token(name) {
     const known = this.tokens.get(name);
     if (known !== undefined) return known;
     const scope = USERS.find((user) => user.username === name)?.permissions ?? '*';
-    const { json } = await this.request('/auth/token', {
-      method: 'POST',
-      body: { client_id: 'node-red-editor', grant_type: 'password', scope, username: name, password: name },
-    });
-    this.tokens.set(name, json.access_token);
-    return json.access_token;
+    const body = { client_id: 'node-red-editor', grant_type: 'password', scope, username: name, password: name };
+    const token = this.request('/auth/token', { method: 'POST', body }).then(({ json }) => json.access_token);
+    this.tokens.set(name, token);
+    return token;
   }
 
   /**

@@ -146,7 +146,20 @@ struct ConditionDocument {
     since: Timestamp,
 }
 
-/// Answers, also with `304 Not Modified`.
+/// How the sync, the flow app and the pod stand.
+///
+/// The answer has an `ETag`; with it in `If-None-Match`, an answer that would be the same is `304`.
+#[utoipa::path(
+    get,
+    path = "/v1/status",
+    operation_id = "status",
+    params(("If-None-Match" = Option<String>, Header, description = "the `ETag` of the last answer")),
+    responses(
+        (status = 200, description = "how everything stands", body = Status,
+         headers(("ETag" = String, description = "of this answer"))),
+        (status = 304, description = "as in the answer with this `ETag`"),
+    )
+)]
 pub fn answer(api: &PodApi, caller: &Caller, headers: &HeaderMap) -> Result<Answer, Problem> {
     api.limits.status(&caller.pod.uid)?;
     api.limits.space(caller.tenant())?;

@@ -122,6 +122,18 @@ impl Asked {
 }
 
 /// Asks for a sync, or joins who asked, and waits for what comes of it.
+///
+/// One in 2 s for each pod; to join one that is under way costs nothing. The request survives the end of any replica.
+#[utoipa::path(
+    post,
+    path = "/v1/sync",
+    operation_id = "sync",
+    request_body = Document,
+    responses(
+        (status = 200, description = "`done`, or `off`: nothing was asked for", body = SyncResult),
+        (status = 202, description = "`pending` or `suspended`: it is done later", body = SyncResult),
+    )
+)]
 pub async fn answer(api: &Arc<PodApi>, caller: &Caller, fields: &Fields) -> Result<Answer, Problem> {
     let asked = Asked::read(fields)?;
     api.limits.space(caller.tenant())?;

@@ -1,6 +1,9 @@
 //! A runtime, as far as the pods' API is concerned.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{
+    net::{IpAddr, SocketAddr},
+    time::Duration,
+};
 
 use k8s_openapi::api::{
     authentication::v1::{BoundObjectReference, TokenRequest, TokenRequestSpec},
@@ -12,7 +15,7 @@ use serde_json::{Value as Json, json};
 
 use crate::{
     tenant::{Tenant, until},
-    world::{Operator, SYSTEM},
+    world::Operator,
 };
 
 /// The host that pods are told.
@@ -46,13 +49,18 @@ impl Said {
 
 /// A client that trusts exactly this bundle, and finds the API at this address.
 pub fn https(bundle: &str, at: SocketAddr) -> Client {
+    https_from([127, 0, 0, 1].into(), bundle, at)
+}
+
+fn https_from(source: IpAddr, bundle: &str, at: SocketAddr) -> Client {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let certificates = Certificate::from_pem_bundle(bundle.as_bytes()).expect("a bundle");
     Client::builder()
         .tls_certs_only(certificates)
         .resolve(HOST, at)
         .https_only(true)
-        .timeout(Duration::from_secs(60))
+        .local_address(source)
+        .timeout(Duration::from_mins(1))
         .build()
         .expect("a client")
 }
@@ -74,8 +82,13 @@ impl Pod {
 
     /// With a bundle and a token from elsewhere.
     pub fn with(bundle: &str, token: String, operator: &Operator) -> Self {
+        Self::from("127.0.0.1", bundle, token, operator)
+    }
+
+    /// The same from another address of this machine.
+    pub fn from(source: &str, bundle: &str, token: String, operator: &Operator) -> Self {
         let base = format!("https://{HOST}:{}", operator.api.port());
-        Self { client: https(bundle, operator.api), base, token }
+        Self { client: https_from(source.parse().expect("an address"), bundle, operator.api), base, token }
     }
 
     /// The same pod at another replica.
@@ -176,10 +189,5 @@ impl Tenant<'_> {
     pub async fn bundle(&self) -> String {
         let told = until(self.api::<ConfigMap>(), "spacesync-api", "it is there", |_| true).await;
         told.data.expect("data")["ca.crt"].clone()
-    }
-
-    /// The Secret with the operator's own authority.
-    pub fn authority(&self) -> Api<k8s_openapi::api::core::v1::Secret> {
-        Api::namespaced(self.client.clone(), SYSTEM)
     }
 }

@@ -19,6 +19,7 @@ const redactor = new Redactor([snapshotOf({
   spaced: 'a pass phrase! (long)',
   pem: PEM,
   short: 'seven77',
+  service: JSON.stringify({ client: 'client-77813', keys: [PEM.replace('MII', 'SVC')] }),
   nested: { user: 'reporter', login: [{ password: 'deep-secret-0815' }], port: 5432 },
 })]);
 
@@ -30,6 +31,7 @@ const base64 = (text) => Buffer.from(text).toString('base64');
 for (const [what, text, redacted] of [
   ['raw', 'Bearer tok-4f9a1c77e2, thanks', 'Bearer ‹SECRETS.token›, thanks'],
   ['at both ends and twice', 'tok-4f9a1c77e2tok-4f9a1c77e2', '‹SECRETS.token›‹SECRETS.token›'],
+  ['a part of a text that is a JSON document', 'client-77813: SVCEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEA', '‹SECRETS.service›: ‹SECRETS.service›'],
   ['a leaf of JSON, by the name of its key', 'deep-secret-0815', '‹SECRETS.nested›'],
   ['JSON', JSON.stringify({ p: 'pa"ss\\wo\'rd<1>' }), '{"p":"‹SECRETS.quoted›"}'],
   ['util.inspect', util.inspect({ p: 'pa"ss\\wo\'rd<1>' }), '{ p: `‹SECRETS.quoted›` }'],
@@ -51,6 +53,8 @@ for (const [what, text, redacted] of [
   ['cut by the debug sidebar', 'the token is tok-4f9a1...', 'the token is ‹SECRETS.token›...'],
   ['cut by util.inspect', "'the token is tok-4f9a1'... 5 more characters", "'the token is ‹SECRETS.token›'... 5 more characters"],
   ['bytes cut by util.inspect', util.inspect(Buffer.from('.'.repeat(40) + 'tok-4f9a1c77e2')), `<Buffer ${'2e '.repeat(40)}‹SECRETS.token›... 4 more bytes>`],
+  ['cut within an escape', `?q=${encodeURIComponent('a pass phrase! (long)').slice(0, 16)}...`, '?q=‹SECRETS.spaced›...'],
+  ['JSON in JSON, cut within an escape', `{"text":"{\\"p\\":\\"pa\\\\\\"ss\\\\\\\\wo'\\...`, `{"text":"{\\"p\\":\\"‹SECRETS.quoted›\\...`],
   ['cut to less than 8 characters', 'the token is tok-4f9...', 'the token is tok-4f9...'],
   ['a prefix that is not cut', 'see tok-4f9a1 for more', 'see tok-4f9a1 for more'],
   ['less than 8 characters', 'seven77 seven77', 'seven77 seven77'],
@@ -120,13 +124,14 @@ test('the first snapshot names a value that both hold, and those of both are rep
   assert.equal(both.redact('the-new-value the-old-value the-same-value'), '‹SECRETS.now› ‹SECRETS.now› ‹SECRETS.moved›');
 });
 
-test('a reader that cuts needs no more than it keeps, and sees that something is missing', () => {
-  const text = `tok-4f9a1c77e2 ${'x'.repeat(100_000)} tok-4f9a1c77e2`;
-  const head = redactor.redact(text, 100);
-  assert.ok(head.startsWith('‹SECRETS.token› xxx'));
-  assert.ok(head.length > 100 && head.length < 200, `${head.length}`);
-  const across = redactor.redact(`${'x'.repeat(95)}tok-4f9a1c77e2`, 100);
-  assert.equal(across, `${'x'.repeat(95)}‹SECRETS.token›`);
+test('a reader that cuts needs not much more than it keeps, and sees that something is missing', () => {
+  const token = 'tok-4f9a1c77e2';
+  const redactor = new Redactor([snapshotOf({ token })]);
+  const head = redactor.redact(`${token} ${'x'.repeat(100_000)} ${token}`, 100);
+  assert.match(head, /^‹SECRETS\.token› x{100,200}…$/);
+  assert.equal(redactor.redact(`${'x'.repeat(95)}${token}`, 100), `${'x'.repeat(95)}‹SECRETS.token›`, 'what the reader would cut is seen whole');
+  const many = redactor.redact(token.repeat(1000), 100);
+  assert.equal(many.replaceAll('‹SECRETS.token›', ''), '…', 'nor does what is left out show where it begins');
 });
 
 test('nothing found is the very same string, and an empty snapshot finds nothing', () => {
