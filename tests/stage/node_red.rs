@@ -30,7 +30,7 @@ pub fn image() -> Result<PathBuf> {
 
 /// So many pods of it.
 pub fn runtime(pods: usize) -> Runtime {
-    Runtime { name: "Node-RED", pods, image, objects, port: PORT, path: PATH }
+    Runtime { name: "Node-RED", pods, image, program: "/usr/local/bin/node", objects, port: PORT, path: PATH }
 }
 
 /// A namespace for `restricted` pods only, and a Deployment `app` of them. It mounts nothing of ours: that is the operator's part.
