@@ -261,18 +261,16 @@ async fn a_new_annotation_beside_an_old_secret_is_acknowledged_by_nobody() -> Re
     let Some(mut stage) = stage().await? else { return Ok(()) };
     let flows = Flows::raise(&mut stage, "early", 2).await?;
     let pods = flows.pods().await?;
-    // Held up, for else it would tell them the right one again at once.
-    flows.stage.operator.signal("STOP")?;
+    // Else it would tell them the right one again at once.
+    let held_up = flows.stage.operator.hold_up()?;
     for pod in &pods {
         let annotation = format!("{}={NEVER_WRITTEN}", names::REVISION);
         let annotate = ["annotate", "--overwrite", "pod", "-n", flows.namespace, &pod.name, &annotation];
         flows.stage.node.kubectl(&annotate)?;
     }
     let told = flows.files(&pods, ".spacesync/revision");
-    let seen =
-        tokio::task::spawn_blocking(move || files::stand(&told, NEVER_WRITTEN, Instant::now(), PATIENCE)).await?;
-    flows.stage.operator.signal("CONT")?;
-    seen?;
+    tokio::task::spawn_blocking(move || files::stand(&told, NEVER_WRITTEN, Instant::now(), PATIENCE)).await??;
+    drop(held_up);
     // Runtimes look at one mount after the other: what they acknowledge of the next change they say after that.
     flows.change("value-2").await?;
     flows.until_all_have("value-2").await?;
@@ -330,28 +328,37 @@ async fn a_runtime_that_never_acknowledges_is_named_and_holds_up_no_other() -> R
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_secret_that_somebody_damaged_is_said_repaired_and_loaded() -> Result<()> {
+    const WORD: &str = "LoadFailed:SnapshotIncomplete";
     let Some(mut stage) = stage().await? else { return Ok(()) };
     let flows = Flows::raise(&mut stage, "damaged", 2).await?;
     let pods = flows.pods().await?;
-    // Held up, for else it would be repaired before any kubelet mounts it.
-    flows.stage.operator.signal("STOP")?;
+    // Else it would be repaired before any kubelet mounts it.
+    let held_up = flows.stage.operator.hold_up()?;
     let without = json!({"data": {KEY: null}});
-    let damage = flows.api::<Secret>().patch("secrets", &PatchParams::default(), &Patch::Merge(&without)).await;
+    flows.api::<Secret>().patch("secrets", &PatchParams::default(), &Patch::Merge(&without)).await?;
     for pod in &pods {
         flows.stage.node.kubectl(&["annotate", "pod", "-n", flows.namespace, &pod.name, "test/nudge=1"])?;
     }
-    let missing = flows.files(&pods, KEY);
-    let began = Instant::now();
-    while missing.iter().any(|file| file.exists()) && began.elapsed() < PATIENCE {
+    let (missing, began) = (flows.files(&pods, KEY), Instant::now());
+    while missing.iter().any(|file| file.exists()) {
+        ensure!(began.elapsed() < PATIENCE, "the damaged Secret is not mounted");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    flows.stage.operator.signal("CONT")?;
-    damage?;
-    let says_so = |app: &FlowApp| {
+    let app_says = |app: &FlowApp| {
         let pods = app.status.as_ref().map(|status| status.pod_revisions.clone()).unwrap_or_default();
-        pods.iter().any(|pod| pod.reason.as_deref() == Some("LoadFailed:SnapshotIncomplete"))
+        pods.iter().any(|pod| pod.reason.as_deref() == Some(WORD))
     };
-    flows.until("app", "it is said", says_so).await?;
+    let sync_says = |status: &SpaceSecretSyncStatus| {
+        let is_failed = find(&status.conditions, "Delivered").is_some_and(|condition| condition.reason == "LoadFailed");
+        is_failed && status.delivery.as_ref().is_some_and(|delivery| delivery.lagging[0].reason == WORD)
+    };
+    // It is repaired only after it was said; so whoever looks from now on sees both.
+    let go_on = async {
+        drop(held_up);
+        anyhow::Ok(())
+    };
+    let (app, sync) = (flows.until("app", "it is said", app_says), flows.until_sync("it is said", sync_says));
+    tokio::try_join!(app, sync, go_on)?;
     assert_eq!(flows.until_all_have("value-1").await?, pods);
     flows.until_quiet().await
 }

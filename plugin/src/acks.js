@@ -8,21 +8,19 @@ const { NoAnswer } = require('./client');
 /**
  * All that an ack is made of.
  * @typedef {{
- *   holder: Pick<import('./holder').Holder, 'current' | 'state' | 'problem' | 'damaged'>,
+ *   holder: Pick<import('./holder').Holder, 'current' | 'state' | 'problem' | 'damaged' | 'hasRead'>,
  *   told: string | null, runtime: Runtime, legacyNodes: number | null
  * }} Standing `told`: the revision that the pod was told to load; `legacyNodes`: null before they were counted
  */
 
-const FIRST_RETRY_MS = 1_000;
+const FIRST_RETRY_MS = 250;
 const LAST_RETRY_MS = 30_000;
-/** A refusal that the same words meet again: somebody must act first. */
-const REFUSED_RETRY_MS = 5 * 60_000;
 
 /**
  * What is to be acknowledged now: the revision inside the snapshot that flows read, or the one that could not be loaded.
  *
- * Nothing, while the pod was told another revision than the files hold: the volume is not there yet (or ahead; then the
- * signal follows), and the next swap brings both together.
+ * Nothing, while the pod was told of a revision that its files do not hold yet: then nothing has changed for flows. Revisions
+ * have no order, so what was told is new unless flows have read it before.
  * @param {Standing} standing
  * @returns {Ack | null}
  */
@@ -32,7 +30,8 @@ function due({ holder, told, runtime, legacyNodes }) {
   // Flows that read what the pod was told have it loaded, whatever happened to the files since.
   const failed = holder.problem !== null && (read === null || read !== told);
   const revision = failed ? holder.damaged ?? told : read;
-  if (revision === null || (told !== null && told !== revision)) return null;
+  if (revision === null) return null;
+  if (told !== null && told !== revision && !holder.hasRead(told)) return null;
   const error = failed ? holder.problem : runtime.protection === 'none' ? 'ProtectionUnavailable' : null;
   return { revision, ...(error !== null && { error }), runtime, ...(legacyNodes !== null && { legacyNodes }) };
 }
@@ -49,7 +48,7 @@ class Acks {
   #random;
   /** What the operator has taken last. */
   #taken = '';
-  /** What was last tried in vain, and how often. */
+  /** What was tried last, and how often in vain. */
   #tried = '';
   #failures = 0;
   /** Not before the operator's Retry-After. */
@@ -71,13 +70,17 @@ class Acks {
     this.#random = random;
   }
 
-  /** Something moved: look whether there is something to say. */
-  look() {
+  /**
+   * Something moved: look whether there is something to say.
+   * @param {{swapped?: boolean}} [what] `swapped`: the files, the token among them, so that trying again may help
+   */
+  look({ swapped = false } = {}) {
     const now = this.#due();
     if (now === null || this.#sending) return;
     if (now.text === this.#taken) return this.#wait(null);
-    // A retry is under way for these very words, or the operator asked for quiet.
-    if (this.#timer !== null && (this.#quiet || now.text === this.#tried)) return;
+    const again = now.text === this.#tried && !swapped;
+    // A retry is on its way for these very words, or the operator asked for quiet.
+    if (this.#timer !== null && (again || this.#quiet)) return;
     this.#wait(null);
     this.#send(now.ack, now.text);
   }
@@ -101,52 +104,46 @@ class Acks {
     this.#tried = text;
     const outcome = await this.#call(ack);
     this.#sending = false;
-    if (outcome.retry) this.#retry(outcome);
-    else this.#settle(outcome.taken ? text : this.#taken);
+    if (outcome === 'taken') this.#settle(text);
+    else if (outcome !== 'not told') this.#retry(outcome);
     if (this.#due()?.text !== text) this.look(); // Something moved meanwhile.
   }
 
   /**
    * @param {Ack} ack
-   * @returns {Promise<{taken: boolean, retry: boolean, refused?: boolean, afterMs?: number | null, why?: string}>}
+   * @returns {Promise<'taken' | 'not told' | {why: string, afterMs: number | null}>} `why`: for people
    */
   async #call(ack) {
     try {
       const { status, body, retryAfterMs } = await this.#client.call('POST', '/v1/acks', { body: ack });
-      if (status >= 200 && status < 300) return { taken: true, retry: false };
+      if (status >= 200 && status < 300) return 'taken';
       const reason = /^\w{1,64}$/.test(body?.reason) ? ` ${body.reason}` : '';
-      const refused = status >= 300 && status < 500 && ![401, 408, 429].includes(status);
-      return { taken: false, retry: true, refused, afterMs: retryAfterMs, ...(status !== 429 && { why: `${status}${reason}` }) };
+      return { why: `${status}${reason}`, afterMs: retryAfterMs };
     } catch (error) {
+      if (!(error instanceof NoAnswer)) return { why: 'RuntimeError', afterMs: null };
       // Not told whom to call: the swap that tells it brings us back here.
-      if (error instanceof NoAnswer && error.word === 'NotTold') return { taken: false, retry: false };
-      return { taken: false, retry: true, why: error instanceof NoAnswer ? error.message : 'RuntimeError' };
+      return error.word === 'NotTold' ? 'not told' : { why: error.message, afterMs: null };
     }
   }
 
-  /** @param {string} taken */
-  #settle(taken) {
-    if (taken !== this.#taken && this.#away) {
-      this.#away = false;
-      this.#log.info('acks.back');
-    }
-    this.#taken = taken;
-    this.#tried = '';
+  /** @param {string} text */
+  #settle(text) {
+    if (this.#away) this.#log.info('acks.back');
+    this.#away = false;
+    this.#taken = text;
     this.#failures = 0;
-    this.#quiet = false;
   }
 
-  /** @param {{refused?: boolean, afterMs?: number | null, why?: string}} outcome */
-  #retry({ refused, afterMs, why }) {
-    if (why !== undefined && !this.#away) {
-      this.#away = true;
-      this.#log.warn('acks.away', { why });
-    }
-    const ms = refused ? REFUSED_RETRY_MS : Math.min(FIRST_RETRY_MS * 2 ** this.#failures, LAST_RETRY_MS);
+  /** @param {{why: string, afterMs: number | null}} outcome */
+  #retry({ why, afterMs }) {
+    if (!this.#away) this.#log.warn('acks.away', { why });
+    this.#away = true;
+    this.#taken = ''; // It may have arrived, and only the answer been lost.
+    const ms = Math.min(FIRST_RETRY_MS * 2 ** this.#failures, LAST_RETRY_MS);
     this.#failures += 1;
-    this.#quiet = typeof afterMs === 'number';
-    // Half to whole, so that a hundred pods do not come back together.
-    this.#wait(Math.max(ms * (1 + this.#random()) / 2, (afterMs ?? 0) * (1 + this.#random() / 10)));
+    this.#quiet = afterMs !== null;
+    // Half to whole, so that a hundred pods that lost the operator together do not come back together.
+    this.#wait(Math.max(ms * (1 + this.#random()) / 2, Math.min(afterMs ?? 0, LAST_RETRY_MS)));
   }
 
   /** @param {number | null} ms null: no longer */

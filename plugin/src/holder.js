@@ -6,6 +6,9 @@ const { EventEmitter } = require('node:events');
 /** @typedef {import('./problem').ProblemWord} ProblemWord */
 /** @typedef {'loading' | 'waiting' | 'loaded' | 'stale'} State */
 
+/** So many revisions of the past are known. */
+const PAST = 16;
+
 /**
  * Holds the one snapshot that flows read, and says what is known about it.
  *
@@ -24,6 +27,9 @@ class Holder extends EventEmitter {
   /** @type {string | null} */
   #damaged = null;
 
+  /** @type {string[]} */
+  #past = [];
+
   /** What flows read: the last good one, also while something is wrong with the newest. */
   get current() { return this.#current; }
   /** `waiting`: flows run without secrets until the first good snapshot comes. */
@@ -36,13 +42,24 @@ class Holder extends EventEmitter {
   get damaged() { return this.#damaged; }
 
   /**
+   * Whether flows have read this revision, now or before.
+   * @param {string} revision
+   */
+  hasRead(revision) {
+    return this.#past.includes(revision);
+  }
+
+  /**
    * Flows read this snapshot from now on. The same content again is no event.
    * @param {Snapshot} snapshot
    */
   load(snapshot) {
     const previous = this.#current;
     const same = snapshot.equals(previous);
-    if (!same) this.#current = snapshot;
+    if (!same) {
+      this.#current = snapshot;
+      this.#past = [...this.#past.filter((past) => past !== snapshot.revision), snapshot.revision].slice(-PAST);
+    }
     const moved = this.#become('loaded', null, null, null);
     if (!same) this.emit('swap', snapshot, previous, snapshot.changesSince(previous));
     if (moved) this.emit('state', this.#state);

@@ -8,13 +8,12 @@ const { Loader } = require('./loader');
 const { createLog } = require('./log');
 const mount = require('./mount');
 const { readOptions } = require('./options');
+const protection = require('./protection');
+const reading = require('./reading');
+const redaction = require('./redaction');
 const { servesSecrets } = require('./version');
 const { Watcher } = require('./watcher');
 const { version: PLUGIN_VERSION } = require('../package.json');
-
-const protection = part('./protection');
-const reading = part('./reading');
-const redaction = part('./redaction');
 
 const ID = 'spacesync-secret-manager';
 
@@ -54,7 +53,7 @@ class Plugin {
     const acks = new Acks({ standing: () => this.#standing(mode), client: new Client(mountPath), log: this.#log });
     const onSwap = () => {
       loader.load();
-      acks.look();
+      acks.look({ swapped: true });
       this.#stepBackWhenTold();
     };
     this.#parts.push(acks, new Watcher(mountPath, onSwap));
@@ -80,7 +79,7 @@ class Plugin {
       const guard = protection.install(this.#RED, this.#holder, { log: this.#log });
       this.#parts.push(guard);
       if (guard.mode === 'none') return this.#withoutSecrets(guard.reason ?? '');
-      this.#parts.push(reading.install(this.#RED, this.#holder), redaction.install(this.#RED, this.#holder));
+      this.#parts.push(reading.install(this.#RED), redaction.install(this.#RED, this.#holder));
       return guard.mode;
     } catch (error) {
       this.#close();
@@ -138,20 +137,6 @@ class Plugin {
 
   #close() {
     for (const part of this.#parts.splice(0).reverse()) part.close();
-  }
-}
-
-/**
- * Stand-in until the branches of the three parts are merged.
- * @param {string} place
- * @returns {any}
- */
-function part(place) {
-  try {
-    return require(place);
-  } catch (error) {
-    if (/** @type {any} */ (error).code !== 'MODULE_NOT_FOUND') throw error;
-    return { install: () => ({ mode: 'none', reason: 'not there yet', close() {} }) };
   }
 }
 

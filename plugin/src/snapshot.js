@@ -19,8 +19,8 @@ const META = '.spacesync.json';
 /** So many names are enough in a log line. */
 const SOME = 5;
 
-/** `<version>-<fingerprint>`, as the operator writes it. */
-const REVISION = /^\d{1,20}-[0-9a-f]{16}$/;
+/** One word, which is compared and never taken apart. */
+const REVISION = /^[\w.-]{1,128}$/;
 
 /**
  * All secrets of a space as they were at one moment. It never changes; a new one takes its place as a whole.
@@ -46,9 +46,9 @@ class Snapshot {
     this.updatedAt = meta.updatedAt;
     this.issuedAt = meta.issuedAt;
     /** @type {readonly Key[]} */
-    this.keys = Object.freeze(meta.keys.map(({ name, format }) => Object.freeze({ name, format })));
+    this.keys = Object.freeze(meta.keys.map(({ name, format }) => Object.freeze({ name, format: known(format) })));
     this.#texts = texts;
-    this.#formats = new Map(meta.keys.map(({ name, format }) => [name, format]));
+    this.#formats = new Map(this.keys.map(({ name, format }) => [name, format]));
     /** Keys whose JSON holds a number that JavaScript cannot hold to the digit. @type {readonly string[]} */
     this.inexact = Object.freeze(this.keys.filter((key) => key.format === 'json' && hasInexactNumber(this.text(key.name) ?? ''))
       .map((key) => key.name));
@@ -169,9 +169,18 @@ function wrongField(meta, revision) {
   return Array.isArray(meta.keys) && areKeys(meta.keys) ? null : 'keys';
 }
 
+/**
+ * A format of another day is text.
+ * @param {string} format
+ * @returns {Format}
+ */
+function known(format) {
+  return format === 'json' ? 'json' : 'text';
+}
+
 /** @param {any[]} keys */
 function areKeys(keys) {
-  const one = (/** @type {any} */ key) => typeof key?.name === 'string' && (key.format === 'text' || key.format === 'json');
+  const one = (/** @type {any} */ key) => typeof key?.name === 'string' && typeof key.format === 'string';
   return keys.every(one) && new Set(keys.map((key) => key.name)).size === keys.length;
 }
 

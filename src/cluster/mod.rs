@@ -185,7 +185,17 @@ impl Cluster {
         }
         let field_manager = Some(format!("{MANAGER}-{}", owner::concern(field)));
         let params = PatchParams { field_manager, dry_run, ..PatchParams::default() };
-        self.call(url::<K>(meta.namespace.as_deref()).patch(name, &params, &Patch::Apply(&body))).await
+        let url = url::<K>(meta.namespace.as_deref());
+        match self.call(url.patch(name, &params, &Patch::Apply(&body))).await {
+            // The last field of a spec: giving it up would take the spec with it, which is required.
+            Err(Error::Invalid(_)) if value.is_none() => {
+                let version = &meta.resource_version;
+                let metadata = serde_json::json!({"uid": meta.uid, "resourceVersion": version});
+                let body = serde_json::json!({"metadata": metadata, "spec": {field: null}});
+                self.call(url.patch(name, &params, &Patch::Merge(&body))).await
+            }
+            answer => answer,
+        }
     }
 
     /// Sets an annotation of exactly the object that was seen, as it was seen: [`Error::Conflict`] when it moved since.

@@ -12,7 +12,7 @@ pub mod telemetry;
 
 use std::{collections::BTreeSet, future::Future, sync::Arc, time::Duration};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use kube::Config;
 use tokio::{
     signal::unix::{SignalKind, signal},
@@ -83,12 +83,14 @@ pub async fn run(args: OperatorArgs) -> anyhow::Result<()> {
     };
     fanout::connect(&ctx);
     let _watches = ctx.caches.watch(ctx.cluster.client(), &args.namespace);
-    let server = Server::start(listener, PodApi::new(ctx.clone(), free.clone()));
+    let mut server = Server::start(listener, PodApi::new(ctx.clone(), free.clone()));
     tracing::info!(namespace = args.namespace, "started");
     tokio::select! {
         () = &mut stop => {}
         () = terms(&ctx, &lead) => {}
         () = trust::keep(ctx.clone(), free) => {}
+        // A replica that does not serve is no replica: the next is started in its place.
+        () = server.ended() => bail!("the pods' API is no longer served"),
     }
     tracing::info!("stopping");
     tokio::join!(lead.release(), server.stop());

@@ -101,7 +101,7 @@ async fn readyz(State(seen): State<Seen>) -> impl IntoResponse {
     problems.extend(seen.trust.problem());
     let status = if problems.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let mut lines = if problems.is_empty() { vec!["ok".to_owned()] } else { problems };
-    lines.extend(seen.trust.note());
+    lines.extend(seen.trust.notes());
     (status, lines.into_iter().map(|line| line + "\n").collect::<String>())
 }
 

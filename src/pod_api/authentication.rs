@@ -125,10 +125,9 @@ impl Authenticator {
         ends: Timestamp,
         source: IpAddr,
     ) -> Result<PodIdentity, Problem> {
-        self.failures.check(&source, Instant::now()).map_err(flood)?;
         let spec = TokenReviewSpec { token: Some(token.to_owned()), audiences: Some(vec![AUDIENCE.to_owned()]) };
         let review = TokenReview { spec, ..TokenReview::default() };
-        let answer = self.in_turn(self.cluster.create(&review)).await;
+        let answer = self.in_turn(source, self.cluster.create(&review)).await?;
         let reviewed = answer.map(|review| identity_of(&review.status.unwrap_or_default()));
         let result = match &reviewed {
             Ok(Ok(_)) => Review::accepted,
@@ -136,6 +135,10 @@ impl Authenticator {
             Err(_) => Review::failed,
         };
         ctx.metrics.token_reviews.get_or_create(&ReviewLabels { result }).inc();
+        ctx.trust.may_ask(match &reviewed {
+            Err(Error::Forbidden(why)) => Some(why),
+            _ => None,
+        });
         match reviewed.map_err(|error| away(&error))? {
             Ok(identity) => {
                 // Not beyond its own end.
@@ -169,8 +172,7 @@ impl Authenticator {
         if let Some(pod) = ctx.caches.pods.get(&key).filter(|pod| pod.uid == identity.uid) {
             return Ok(pod);
         }
-        self.failures.check(&source, Instant::now()).map_err(flood)?;
-        let read = self.in_turn(self.cluster.get::<Pod>(Some(&identity.namespace), &identity.name)).await;
+        let read = self.in_turn(source, self.cluster.get::<Pod>(Some(&identity.namespace), &identity.name)).await?;
         let pod = read.map_err(|error| away(&error))?;
         let pod = pod.filter(|pod| pod.metadata.uid.as_ref() == Some(&identity.uid));
         let Some(pod) = pod else {
@@ -186,13 +188,19 @@ impl Authenticator {
         }
     }
 
-    /// One of a few at once, with a deadline.
-    async fn in_turn<T>(&self, call: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    /// One of a few at once, with a deadline. Only when its turn comes is it decided whether its sender failed too often:
+    /// all that wait together would have come before the first of them failed.
+    async fn in_turn<T>(
+        &self,
+        source: IpAddr,
+        call: impl Future<Output = Result<T, Error>>,
+    ) -> Result<Result<T, Error>, Problem> {
         let turn = async {
-            let _turn = self.turns.acquire().await.map_err(|_| Error::TimedOut)?;
-            call.await
+            let Ok(_turn) = self.turns.acquire().await else { return Ok(Err(Error::TimedOut)) };
+            self.failures.check(&source, Instant::now()).map_err(flood)?;
+            Ok(call.await)
         };
-        tokio::time::timeout(PATIENCE, turn).await.unwrap_or(Err(Error::TimedOut))
+        tokio::time::timeout(PATIENCE, turn).await.unwrap_or(Ok(Err(Error::TimedOut)))
     }
 }
 
@@ -247,9 +255,7 @@ fn flood(after: Duration) -> Problem {
 
 /// The API server could not be asked.
 pub fn away(error: &Error) -> Problem {
-    if matches!(error, Error::Forbidden(_)) {
-        tracing::warn!(%error, "the pods' API lacks a permission; apply deploy/rbac.yaml");
-    }
+    tracing::debug!(%error, "the API server could not be asked for a pod");
     Problem::later(What::Unavailable, Duration::from_secs(2), "the API server did not answer; try again")
 }
 

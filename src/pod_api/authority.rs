@@ -237,7 +237,7 @@ fn each(pem: &str) -> Vec<Certificate> {
 }
 
 fn bundle<'a>(certificates: impl IntoIterator<Item = &'a Certificate>) -> String {
-    certificates.into_iter().map(|certificate| format!("{}\n", certificate.pem.trim())).collect()
+    certificates.into_iter().flat_map(|certificate| [certificate.pem.trim(), "\n"]).collect()
 }
 
 #[cfg(test)]

@@ -5,9 +5,10 @@ use std::{net::IpAddr, sync::Arc, time::Duration};
 use http::{
     HeaderMap, HeaderValue, Method, Request,
     header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE},
+    request::Parts,
 };
 use http_body_util::{BodyExt, LengthLimitError, Limited};
-use hyper::body::Incoming;
+use hyper::body::{Bytes, Incoming};
 
 use super::{
     Answer, PodApi,
@@ -27,6 +28,10 @@ const MAX_BODY: usize = 16 * 1024;
 /// How long a body may take to arrive.
 const BODY: Duration = Duration::from_secs(10);
 
+/// How much of a body that nobody wants is taken all the same, and for how long.
+const MAX_DISCARDED: usize = 1024 * 1024;
+const DISCARD: Duration = Duration::from_secs(2);
+
 /// Every path, with the one method that it has.
 const PATHS: [(&str, Method, &str, Endpoint); 4] = [
     ("/v1/status", Method::GET, "GET", Endpoint::status),
@@ -37,11 +42,15 @@ const PATHS: [(&str, Method, &str, Endpoint); 4] = [
 
 /// Answers a request, whatever it is.
 pub async fn answer(api: &Arc<PodApi>, source: IpAddr, request: Request<Incoming>) -> Answer {
-    let (endpoint, routed) = route(&request);
+    let (head, mut body) = request.into_parts();
+    let (endpoint, routed) = route(&head);
     let answered = match routed {
-        Ok(()) => answer_at(api, endpoint, source, request).await,
+        Ok(()) => answer_at(api, endpoint, source, &head.headers, &mut body).await,
         Err(problem) => Err(problem),
     };
+    if answered.is_err() {
+        discard(body).await;
+    }
     let mut answer = answered.unwrap_or_else(Problem::response);
     answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     let labels = RequestLabels { endpoint, code: answer.status().as_u16() };
@@ -49,13 +58,12 @@ pub async fn answer(api: &Arc<PodApi>, source: IpAddr, request: Request<Incoming
     answer
 }
 
-fn route(request: &Request<Incoming>) -> (Endpoint, Result<(), Problem>) {
-    let path = request.uri().path();
-    let Some((_, method, allowed, endpoint)) = PATHS.iter().find(|(known, ..)| *known == path) else {
+fn route(request: &Parts) -> (Endpoint, Result<(), Problem>) {
+    let Some((_, method, allowed, endpoint)) = PATHS.iter().find(|(path, ..)| *path == request.uri.path()) else {
         let detail = "there are /v1/status, /v1/sync, /v1/settings and /v1/acks; see docs/reference/pods-api.yaml";
         return (Endpoint::other, Err(Problem::new(What::NotFound, detail)));
     };
-    if request.method() == method {
+    if request.method == method {
         return (*endpoint, Ok(()));
     }
     let not_allowed = Problem::new(What::MethodNotAllowed, format!("use {allowed}"));
@@ -66,18 +74,18 @@ async fn answer_at(
     api: &Arc<PodApi>,
     endpoint: Endpoint,
     source: IpAddr,
-    request: Request<Incoming>,
+    headers: &HeaderMap,
+    body: &mut Incoming,
 ) -> Result<Answer, Problem> {
     if !caller::is_known(api) {
         return Err(away(&Error::TimedOut));
     }
-    let (head, body) = request.into_parts();
-    let pod = api.authenticator.pod(&api.ctx, &head.headers, source).await?;
+    let pod = api.authenticator.pod(&api.ctx, headers, source).await?;
     let caller = Caller::of(api, pod)?;
     if endpoint == Endpoint::status {
-        return status::answer(api, &caller, &head.headers);
+        return status::answer(api, &caller, headers);
     }
-    let fields = read(&head.headers, body).await?;
+    let fields = read(headers, body).await?;
     match endpoint {
         Endpoint::sync => sync::answer(api, &caller, &fields).await,
         Endpoint::settings => settings::answer(api, &caller, &fields).await,
@@ -85,7 +93,7 @@ async fn answer_at(
     }
 }
 
-async fn read(headers: &HeaderMap, body: Incoming) -> Result<Fields, Problem> {
+async fn read(headers: &HeaderMap, body: &mut Incoming) -> Result<Fields, Problem> {
     let too_large = || Problem::new(What::TooLarge, "send at most 16 KiB");
     let announced = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
     if announced.is_some_and(|length| length > MAX_BODY) {
@@ -101,6 +109,21 @@ async fn read(headers: &HeaderMap, body: Incoming) -> Result<Fields, Problem> {
         Ok(Err(_)) => Err(Problem::new(What::Malformed, "the body ended early; send it again")),
         Err(_) => Err(Problem::new(What::TimedOut, "send the body within 10 s")),
     }
+}
+
+/// Takes what else comes of a body, up to a bound: a client that still sends when the connection is closed never reads
+/// why it was refused.
+async fn discard(mut body: Incoming) {
+    let taken = async {
+        let mut left = MAX_DISCARDED;
+        while let Some(Ok(frame)) = body.frame().await {
+            match left.checked_sub(frame.data_ref().map_or(0, Bytes::len)) {
+                Some(rest) => left = rest,
+                None => return,
+            }
+        }
+    };
+    let _ = tokio::time::timeout(DISCARD, taken).await;
 }
 
 fn is_json(headers: &HeaderMap) -> bool {

@@ -55,6 +55,11 @@ impl Server {
         Self { api, task }
     }
 
+    /// Ends only where it panicked, which has been logged.
+    pub async fn ended(&mut self) {
+        let _ = (&mut self.task).await;
+    }
+
     /// Takes no more connections and finishes what is under way, for a while.
     pub async fn stop(self) {
         self.api.stopping.send_replace(true);

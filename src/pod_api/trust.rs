@@ -57,6 +57,7 @@ struct Known {
     own: Option<Serving>,
     problem: Option<String>,
     note: Option<String>,
+    forbidden: Option<String>,
 }
 
 impl fmt::Debug for Trust {
@@ -87,9 +88,21 @@ impl Trust {
         self.known().problem.clone()
     }
 
-    /// What somebody should mend, though the API is served.
-    pub fn note(&self) -> Option<String> {
-        self.known().note.clone()
+    /// What somebody should mend, though the API is served. Not what keeps a replica from being ready: it would be asked
+    /// no more, and never learn that it was mended.
+    pub fn notes(&self) -> Vec<String> {
+        let known = self.known();
+        [&known.note, &known.forbidden].into_iter().flatten().cloned().collect()
+    }
+
+    /// What the API server last said of our asking who a pod is: nothing, where we may.
+    pub fn may_ask(&self, forbidden: Option<&str>) {
+        let forbidden = forbidden.map(|why| format!("pods' API: nobody can be let in; apply deploy/rbac.yaml: {why}"));
+        let mut known = self.known();
+        if let Some(why) = forbidden.as_ref().filter(|_| known.forbidden.is_none()) {
+            tracing::warn!("{why}");
+        }
+        known.forbidden = forbidden;
     }
 
     /// Reads both Secrets, and makes the authority where there is none.
@@ -194,7 +207,7 @@ impl Trust {
         let next = authority.after(step, now).map_err(|error| Error::Invalid(error.to_string()))?;
         let written = ctx.cluster.replace_secret(&secret(&ctx.settings.namespace, &next), &meta).await?;
         tracing::info!(?step, "the authority of the pods' API took a step");
-        self.known().ca = Some((written, Some(next)));
+        self.known().take(written, Some(next));
         Ok(now)
     }
 }
@@ -202,12 +215,16 @@ impl Trust {
 impl Known {
     fn take_ca(&mut self, secret: FullSecret) {
         let authority = Authority::read(&secret.data);
+        self.take(secret.meta, authority);
+    }
+
+    fn take(&mut self, meta: SecretMeta, authority: Option<Authority>) {
         let signs = |authority: &Option<Authority>| authority.as_ref().map(|authority| authority.signing().clone());
         // What another certificate signed is issued anew.
         if self.ca.as_ref().is_some_and(|(_, last)| signs(last) != signs(&authority)) {
             self.own = None;
         }
-        self.ca = Some((secret.meta, authority));
+        self.ca = Some((meta, authority));
     }
 
     /// A certificate of our own, renewed where it is due.

@@ -67,7 +67,11 @@ impl Stage {
         other.workload::<Deployment>("crown-work", template()).await;
         let reference = json!({"version": "5.3.0", "workloadRef": {"kind": "Deployment", "name": "crown-work"}});
         other.flow_app("crown-app", reference).await;
-        until(other.api::<FlowApp>(), "crown-app", "in order", |app| app_condition(app, "Ready") == "True/Ready").await;
+        // Its pods are counted a moment later.
+        until(other.api::<FlowApp>(), "crown-app", "in order", |app| {
+            app_condition(app, "Ready") == "True/Ready" && app_condition(app, "Loaded") == "True/NoPods"
+        })
+        .await;
         until(other.api::<SpaceSecretSync>(), "crown", "in order", |sync| {
             condition(sync, "Ready") == "True/Synced" && condition(sync, "Delivered") == "True/NoPods"
         })

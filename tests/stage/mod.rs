@@ -158,11 +158,26 @@ impl Operator {
         Ok(())
     }
 
-    /// Sends a signal by name: `STOP` holds it up, `CONT` lets it go on.
-    pub fn signal(&self, name: &str) -> Result<()> {
+    /// Holds it up until what this gives is dropped: its connections stay open, and it does nothing.
+    pub fn hold_up(&self) -> Result<HeldUp<'_>> {
+        self.signal("STOP")?;
+        Ok(HeldUp(self))
+    }
+
+    fn signal(&self, name: &str) -> Result<()> {
         let sent = Command::new("kill").args([&format!("-{name}"), &self.pid().to_string()]).status()?;
         ensure!(sent.success(), "SIG{name} could not be sent");
         Ok(())
+    }
+}
+
+/// An operator that does nothing for the time being.
+pub struct HeldUp<'o>(&'o Operator);
+
+impl Drop for HeldUp<'_> {
+    fn drop(&mut self) {
+        // It fails where the operator has ended, which whoever waits for it will see.
+        let _ = self.0.signal("CONT");
     }
 }
 

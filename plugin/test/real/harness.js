@@ -7,6 +7,8 @@ const path = require('node:path');
 const bcrypt = require('bcryptjs');
 const WebSocket = require('ws');
 
+const { installedNode } = require('../installed-node');
+
 const PLUGIN = path.resolve(__dirname, '..', '..');
 const MODULES = path.join(PLUGIN, 'node_modules');
 
@@ -14,7 +16,7 @@ const REQUEST_MS = 30_000;
 
 /** The Node-REDs that are supported, each with the Node.js that it needs. */
 const RUNTIMES = {
-  4: { script: path.join(MODULES, 'node-red-4', 'red.js'), node: process.execPath },
+  4: { script: path.join(MODULES, 'node-red-4', 'red.js'), node: installedNode() },
   5: { script: path.join(MODULES, 'node-red-5', 'red.js'), node: path.join(MODULES, 'node', 'bin', 'node') },
 };
 

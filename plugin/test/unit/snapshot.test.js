@@ -4,21 +4,7 @@ const assert = require('node:assert/strict');
 const test = require('node:test');
 const util = require('node:util');
 
-const { parse } = require('../../src/snapshot');
-const { delivered } = require('../kubelet-volume');
-
-/**
- * @param {Parameters<typeof delivered>[0]} of
- * @param {(files: Map<string, Buffer>) => void} [edit]
- */
-function snapshot(of, edit = () => {}) {
-  const files = new Map(Object.entries(delivered(of)).map(([name, content]) => [name, Buffer.from(content)]));
-  files.delete('.spacesync/revision');
-  edit(files);
-  const meta = files.get('.spacesync.json');
-  files.delete('.spacesync.json');
-  return parse(meta, files);
-}
+const { snapshotOf: snapshot } = require('./parts');
 
 test('text stays text, also where it looks like JSON; JSON becomes what it says', () => {
   const of = snapshot({ text: { NUMBER: '42', BOM: '\ufeffx' }, json: { LIST: [1, { a: null }], NULL: null } });
@@ -130,8 +116,8 @@ test('each field of .spacesync.json is checked, and the first wrong one named', 
   /** @type {[string, any][]} */
   const table = [
     ['space', { space: 1 }], ['version', { version: '7' }], ['version', { version: -1 }], ['version', { version: 2 ** 60 }],
-    ['revision', { revision: undefined }], ['revision', { revision: '7-hunter2' }], ['createdAt', { createdAt: 'then' }],
-    ['updatedAt', { updatedAt: 5 }], ['issuedAt', { issuedAt: null }], ['keys', { keys: {} }], ['keys', { keys: [{ name: 'A', format: 'xml' }] }],
+    ['revision', { revision: undefined }], ['revision', { revision: 'of hunter2' }], ['createdAt', { createdAt: 'then' }],
+    ['updatedAt', { updatedAt: 5 }], ['issuedAt', { issuedAt: null }], ['keys', { keys: {} }], ['keys', { keys: [{ name: 'A', format: 1 }] }],
     ['keys', { keys: [{ name: 'A', format: 'text' }, { name: 'A', format: 'json' }] }], ['keys', { keys: [null] }],
   ];
   for (const [field, wrong] of table) {
@@ -144,6 +130,14 @@ test('each field of .spacesync.json is checked, and the first wrong one named', 
   for (const meta of ['null', '[]', '"x"', '7']) {
     assert.throws(() => snapshot({}, (files) => files.set('.spacesync.json', Buffer.from(meta))), { word: 'SnapshotMalformed' });
   }
+});
+
+test('a format of another day is text', () => {
+  const of = snapshot({ text: { A: '{}' } }, (files) => {
+    files.set('.spacesync.json', Buffer.from(String(files.get('.spacesync.json')).replace('"text"', '"yaml"')));
+  });
+  assert.equal(of.value('A'), '{}');
+  assert.deepEqual(of.keys, [{ name: 'A', format: 'text' }]);
 });
 
 test('an empty space is a snapshot like any other', () => {

@@ -2,6 +2,8 @@
 //! loaded. It becomes a condition of the pod, in one patch of `pods/status`, which does not delay the kubelet's next
 //! refresh as an annotation of its own would.
 
+use std::fmt::Write;
+
 use http::{Response, StatusCode};
 use http_body_util::Full;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -137,7 +139,7 @@ fn runtime(fields: &Fields) -> Result<String, Problem> {
     let mut text = format!("{}/{}", needed("name")?, needed("version")?);
     for name in ["plugin", "protection"] {
         if let Some(word) = runtime.word(name)? {
-            text.push_str(&format!(" {name}/{word}"));
+            let _ = write!(text, " {name}/{word}");
         }
     }
     if text.len() > MAX_RUNTIME {

@@ -95,11 +95,14 @@ pub async fn answer(api: &PodApi, caller: &Caller, fields: &Fields) -> Result<An
     let mut sync = caller.sync.as_deref().cloned();
     let mut app = (*caller.app).clone();
     let auto = match auto {
-        Some(change) => due(caller.sync()?.as_ref(), change, caller.sync()?.spec.auto_sync.map(|value| json!(value)))?,
+        Some(change) => {
+            let sync = caller.sync()?;
+            due(&**sync, change, sync.spec.auto_sync.map(|value| json!(value)).as_ref())?
+        }
         None => None,
     };
     let on_save = match on_save {
-        Some(change) => due(&app, change, app.spec.sync_on_save.map(Json::Bool))?,
+        Some(change) => due(&app, change, app.spec.sync_on_save.map(Json::Bool).as_ref())?,
         None => None,
     };
     // Of two, the second must be sure to succeed before the first is written.
@@ -125,12 +128,12 @@ pub async fn answer(api: &PodApi, caller: &Caller, fields: &Fields) -> Result<An
 }
 
 /// What is to be written of a change; nothing where it is so already. Refused where the field is somebody else's.
-fn due<K: Kind>(object: &K, change: Change, now: Option<Json>) -> Result<Option<Change>, Problem> {
+fn due<K: Kind>(object: &K, change: Change, now: Option<&Json>) -> Result<Option<Change>, Problem> {
     let meta = object.meta();
     if let Some(foreign) = owner::foreign(meta, change.field) {
         return Err(owned(change.field, foreign));
     }
-    let is_so = change.value == now && (now.is_some() || !owner::is_ours(meta, change.field));
+    let is_so = change.value.as_ref() == now && (now.is_some() || !owner::is_ours(meta, change.field));
     Ok((!is_so).then_some(change))
 }
 
@@ -158,6 +161,7 @@ async fn take_back(api: &PodApi, caller: &Caller, sync: Option<&SpaceSecretSync>
 }
 
 fn refused(field: &str, error: &Error) -> Problem {
+    tracing::debug!(field, %error, "a setting was refused");
     match error {
         Error::Conflict(why) if why.starts_with("Apply failed") => {
             owned(field, why.split('"').nth(1).unwrap_or("somebody else"))

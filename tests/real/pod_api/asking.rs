@@ -138,6 +138,7 @@ async fn settings_are_set_one_by_one_and_given_back() {
     assert_eq!(pods[0].settings(json!({"autoSync": "30m"})).await.status, 200);
     assert_eq!(writes(&tenant), before);
     let said = pods[0].settings(json!({"autoSync": null, "syncOnSave": null})).await;
+    assert_eq!(said.status, 200, "{said:?}");
     assert_eq!((&said.body["autoSync"]["value"], &said.body["syncOnSave"]["value"]), (&json!("Live"), &json!(true)));
     assert_eq!(tenant.api::<SpaceSecretSync>().get("secrets").await.unwrap().spec.auto_sync, None);
     assert_eq!(tenant.api::<FlowApp>().get("ingest").await.unwrap().spec.sync_on_save, None);

@@ -70,7 +70,7 @@ async fn connects(bundle: &str, operator: &Operator) -> bool {
 async fn until_connects(bundle: &str, operator: &Operator, wanted: bool) {
     let began = std::time::Instant::now();
     while connects(bundle, operator).await != wanted {
-        assert!(began.elapsed() < PATIENCE, "{wanted} did not come: {}", operator.log());
+        assert!(began.elapsed() < PATIENCE, "{wanted} did not come:\n{bundle}\n{}", operator.log());
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
 }
@@ -99,7 +99,12 @@ impl Visitor {
         Self { stop, counts, task }
     }
 
+    /// After a few more.
     async fn end(self) -> (usize, usize) {
+        let seen = self.counts[0].load(Ordering::Relaxed);
+        while self.counts[0].load(Ordering::Relaxed) < seen + 10 && self.counts[1].load(Ordering::Relaxed) == 0 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
         self.stop.store(true, Ordering::Relaxed);
         self.task.await.unwrap();
         let [good, bad] = [0, 1].map(|index| self.counts[index].load(Ordering::Relaxed));
@@ -204,8 +209,12 @@ async fn a_certificate_that_was_given_is_served_until_it_is_no_good() {
 
     // None at all: nothing to say.
     tenant.own().delete(GIVEN, &DeleteParams::default()).await.unwrap();
+    let began = std::time::Instant::now();
+    while ready() != (200, "ok\n".into()) {
+        assert!(began.elapsed() < PATIENCE, "{:?}", ready());
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
     until_told(&tenant, &[&own]).await;
-    assert_eq!(ready(), (200, "ok\n".into()));
 
     // And without any, it says why it cannot be served.
     let garbled = json!({"data": {"tls.crt": ByteString(b"garbled".to_vec())}});

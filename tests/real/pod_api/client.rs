@@ -60,7 +60,7 @@ fn https_from(source: IpAddr, bundle: &str, at: SocketAddr) -> Client {
         .resolve(HOST, at)
         .https_only(true)
         .local_address(source)
-        .timeout(Duration::from_secs(60))
+        .timeout(Duration::from_mins(1))
         .build()
         .expect("a client")
 }

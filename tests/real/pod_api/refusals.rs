@@ -169,7 +169,7 @@ async fn what_is_sent_in_the_wrong_way_is_refused_by_its_own_code() {
 
     assert_eq!(json_of(padded(16 * 1024)).await.status, 204);
     assert_eq!(problem(json_of(padded(16 * 1024 + 1)).await), is(413, "TooLarge"));
-    assert_eq!(problem(json_of(padded(4 * 1024 * 1024)).await), is(413, "TooLarge"));
+    assert_eq!(problem(json_of(padded(1024 * 1024)).await), is(413, "TooLarge"));
     assert_eq!(problem(as_type("text/plain", good.clone().into_bytes()).await), is(415, "UnsupportedType"));
     assert_eq!(as_type("application/json; charset=utf-8", good.clone().into_bytes()).await.status, 204);
     for broken in [&b"{\"revision\": hunter2"[..], b"", b"[]", b"\xff\xfe", b"null"] {
@@ -223,7 +223,7 @@ async fn a_flood_of_bad_tokens_is_no_flood_of_reviews_and_harms_nobody_elsewhere
     let claims = tokens::claims(&known.token);
     let bundle = tenant.bundle().await;
     let mut flood = tokio::task::JoinSet::new();
-    for number in 0..300 {
+    for number in 0..200 {
         let mut claims = claims.clone();
         claims["jti"] = json!(format!("{number}"));
         let pod = Pod::from("127.0.0.2", &bundle, tokens::forged(&claims), &operator);
@@ -238,8 +238,8 @@ async fn a_flood_of_bad_tokens_is_no_flood_of_reviews_and_harms_nobody_elsewhere
         }
     }
     let asked = reviews() - before;
-    println!("300 forged tokens: {asked} reviews, {} refused by name, {} as a flood", refused[0], refused[1]);
-    assert!(refused[1] > 200 && asked <= 40, "{refused:?} {asked}");
+    println!("200 forged tokens: {asked} reviews, {} refused by name, {} as a flood", refused[0], refused[1]);
+    assert!(refused[1] > 100 && asked <= 40, "{refused:?} {asked}");
     // Whoever is known is served also from there; whoever is not, from elsewhere.
     let same_place = Pod::from("127.0.0.2", &bundle, known.token.clone(), &operator);
     assert_eq!(same_place.ack(REVISION).await.status, 204);

@@ -135,3 +135,28 @@ async fn the_time_from_the_store_to_the_runtime_is_counted_once_for_each_pod_and
     tenant.until_condition("Delivered", "True/Delivered").await;
     assert_eq!(delivered().0, 2);
 }
+
+#[tokio::test]
+async fn whoever_connects_and_says_nothing_is_shown_out_and_keeps_nobody_waiting() {
+    use tokio::{io::AsyncReadExt, net::TcpStream};
+    let (tenant, revision) = one_pod(World::shared()).await;
+    let at = World::shared_operator().api;
+    let mut silent = Vec::new();
+    for _ in 0..50 {
+        silent.push(TcpStream::connect(at).await.unwrap());
+    }
+    let pod = Pod::new(&tenant, "a", World::shared_operator()).await;
+    assert_eq!(pod.ack(&revision).await.status, 204);
+    let began = std::time::Instant::now();
+    for stream in &mut silent {
+        let ended = tokio::time::timeout(Duration::from_secs(10), stream.read(&mut [0; 1])).await;
+        assert!(matches!(ended, Ok(Ok(0) | Err(_))), "{ended:?}");
+    }
+    println!("shown out after {:?}", began.elapsed());
+    // Plain HTTP gets no answer, least of all a redirect.
+    let mut plain = TcpStream::connect(at).await.unwrap();
+    tokio::io::AsyncWriteExt::write_all(&mut plain, b"GET /v1/status HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
+    let mut said = Vec::new();
+    let _ = plain.read_to_end(&mut said).await;
+    assert!(!String::from_utf8_lossy(&said).contains("HTTP/"), "{said:?}");
+}
