@@ -1,6 +1,11 @@
 //! When the mount is to be read again.
 
-use std::{path::PathBuf, thread, time::Duration};
+use std::{
+    fs,
+    path::PathBuf,
+    thread,
+    time::{Duration, Instant},
+};
 
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
@@ -11,23 +16,33 @@ use rustix::{
 
 /// The net below the watch.
 const POLL: Duration = Duration::from_secs(15);
+/// Without a watch, the one link is looked at so often. Linux gives a user 128 inotify instances by default, and all
+/// containers of one uid on a node share them: the 129th pod gets none.
+const DEAF: Duration = Duration::from_millis(200);
 
 /// A watch of the mounted folder, not of a file in it: a watch of a file, or of `..data`, follows the old target and is
 /// deaf after the first swap.
 pub struct Watch {
     mount: PathBuf,
     events: Option<OwnedFd>,
+    /// Where `..data` led when it was armed.
+    target: Option<PathBuf>,
 }
 
 impl Watch {
     /// Not armed yet.
     pub fn new(mount: PathBuf) -> Self {
-        Self { mount, events: None }
+        Self { mount, events: None, target: None }
+    }
+
+    fn target(&self) -> Option<PathBuf> {
+        fs::read_link(self.mount.join("..data")).ok()
     }
 
     /// Forgets what was seen before, and sees every rename to a name in the folder from now on. A folder that was mounted
     /// later, or mounted over, is watched as well; one that is watched already stays so.
     pub fn arm(&mut self) {
+        self.target = self.target();
         self.events = self.events.take().or_else(|| inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK).ok());
         let Some(events) = &self.events else { return };
         // What they say does not matter: the folder is read next.
@@ -39,15 +54,23 @@ impl Watch {
 
     /// Waits for a rename since [`Watch::arm`], a while at most. Says whether there was one.
     pub fn wait(&self) -> bool {
-        let Some(events) = &self.events else {
-            thread::sleep(POLL);
-            return false;
-        };
+        let Some(events) = &self.events else { return self.wait_deaf() };
         let limit = Timespec { tv_sec: POLL.as_secs().cast_signed(), tv_nsec: 0 };
         match poll(&mut [PollFd::new(events, PollFlags::IN)], Some(&limit)) {
             Ok(count) => count > 0,
             Err(_) => false,
         }
+    }
+
+    fn wait_deaf(&self) -> bool {
+        let began = Instant::now();
+        while began.elapsed() < POLL {
+            thread::sleep(DEAF);
+            if self.target() != self.target {
+                return true;
+            }
+        }
+        false
     }
 }
 
@@ -64,6 +87,20 @@ mod tests {
         let mut watch = Watch::new(mount.path().to_owned());
         for revision in ["1-a", "2-b", "3-c"] {
             watch.arm();
+            let began = Instant::now();
+            mount.swap(revision, &[]);
+            assert!(watch.wait());
+            assert!(began.elapsed() < POLL / 2);
+        }
+    }
+
+    #[test]
+    fn where_no_watch_can_be_had_a_swap_is_seen_within_a_moment() {
+        let mount = Mount::new();
+        let mut watch = Watch::new(mount.path().to_owned());
+        for revision in ["1-a", "2-b"] {
+            watch.arm();
+            watch.events = None;
             let began = Instant::now();
             mount.swap(revision, &[]);
             assert!(watch.wait());
