@@ -3,6 +3,7 @@
 const { EventEmitter } = require('node:events');
 
 const { NoAnswer } = require('../client');
+const { reason } = require('../reason');
 
 const FIRST_RETRY_MS = 500;
 const LAST_RETRY_MS = 30_000;
@@ -83,8 +84,7 @@ class SyncOnSave extends EventEmitter {
       if (status === 429) return { why: null, afterMs: retryAfterMs };
       // That no sync serves this app, say, stays so until somebody makes one; and its first look needs no deploy.
       if (status < 500 && status !== 401 && status !== 408) return 'heard';
-      const reason = /^\w{1,64}$/.test(body?.reason) ? ` ${body.reason}` : '';
-      return { why: `${status}${reason}`, afterMs: retryAfterMs };
+      return { why: [status, reason(body?.reason)].filter(Boolean).join(' '), afterMs: retryAfterMs };
     } catch (error) {
       return { why: error instanceof NoAnswer ? error.message : 'RuntimeError', afterMs: null };
     }
