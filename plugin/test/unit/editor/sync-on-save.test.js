@@ -60,6 +60,17 @@ test('while the operator is away one request is kept, tried again more and more 
   assert.equal(client.calls.length, waits.length + 1);
 });
 
+test('where it was not told whom to call it keeps the request, says nothing, and asks when it is told', async (t) => {
+  const { client, saves, time, lines, pending } = saving(t);
+  saves.saved();
+  await client.answer('NotTold');
+  await time.pass(600_000);
+  assert.deepEqual([client.calls.length, lines, pending], [1, [], []]);
+  saves.nudge();
+  await client.answer({ status: 200 });
+  assert.equal(client.calls.length, 2);
+});
+
 test('a save, or word of the operator, tries at once; it stays one request', async (t) => {
   const { client, saves, time } = saving(t);
   saves.nudge();
