@@ -37,7 +37,9 @@ test('every text that the code names is there, and none besides', () => {
   const direct = [...code.matchAll(/\b(?:say|info|warn|error)\('([\w.-]+)'/g)].map((match) => match[1]);
   for (const name of direct) assert.ok(english.has(name), name);
   for (const name of english.keys()) {
-    const used = name.startsWith('problem.') ? code.includes(`'${name.slice(8)}'`) : direct.includes(name);
+    // Named by a word: of a problem in the mount, of why something was refused.
+    const word = /^(?:problem|refused)\.(.+)$/.exec(name)?.[1];
+    const used = word === undefined ? direct.includes(name) : code.includes(`'${word}'`);
     assert.ok(used || code.includes(`'${name}'`), `${name} is of no use`);
   }
 });
