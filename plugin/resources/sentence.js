@@ -3,7 +3,10 @@
 /** @typedef {import('./text.js').Text} Text */
 /** @typedef {import('./times.js').Times} Times */
 /** @typedef {'good' | 'busy' | 'attention' | 'bad'} Tone */
-/** @typedef {{text: string, tail?: string, tone: Tone}} Sentence `tail`: moves with the clock, and is not read aloud each time */
+/**
+ * `tail` moves with the clock, and is not read aloud each time; `detail`: the operator's own words, in English.
+ * @typedef {{text: string, tail?: string, detail?: string, tone: Tone}} Sentence
+ */
 /** @typedef {{state: any, lost?: boolean}} Facts `state`: the body of `GET secret-manager/state`; `lost`: the runtime does not answer */
 
 /**
@@ -84,7 +87,7 @@ function noSync({ state }, text) {
   if (status.sync !== null) return null;
   const ready = condition(status, 'Ready');
   const why = text.explain(ready?.reason ?? 'NoSync', ready?.message);
-  return { text: text.say('sidebar.status.kept', { why, version: snapshot.version }), tone: 'attention' };
+  return { text: text.say('sidebar.status.kept', { why, version: snapshot.version }), detail: ready?.message, tone: 'attention' };
 }
 
 /** @type {typeof RULES[0]} */
@@ -134,7 +137,7 @@ function unchecked(since, snapshot, text, times, word, message) {
   const { version } = snapshot;
   const said = since ? text.say('sidebar.status.unchecked', { since: times.clock(since), version })
     : text.say('sidebar.status.never-checked', { version });
-  return { text: word ? `${said}. ${text.explain(word, message)}` : said, tone: 'attention' };
+  return { text: word ? `${said}. ${text.explain(word, message)}` : said, detail: message, tone: 'attention' };
 }
 
 /** @param {any} snapshot @param {Text} text @param {Times} times */

@@ -71,8 +71,8 @@ export class KeyList {
   /** @param {string} name @param {import('../references.js').Form} form */
   #copy(name, form) {
     const copied = reference(name, form);
-    this.#RED.clipboard.copyText(copied);
-    this.#copied.textContent = this.#text.say('sidebar.secrets.copied', { text: copied });
+    const done = this.#RED.clipboard.copyText(copied);
+    this.#copied.textContent = this.#text.say(done ? 'sidebar.secrets.copied' : 'sidebar.secrets.not-copied', { text: copied });
   }
 
   /** @param {string | null} name */

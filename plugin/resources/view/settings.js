@@ -7,7 +7,14 @@ const INTERVALS = ['Live', '1m', '30m', '60m', '12h', '24h', 'Manual'];
 export class Settings {
   #text;
   #commands;
-  #autoSync = 'Live';
+  #save;
+  #saveNote;
+  #auto;
+  #autoNote;
+  #ask;
+  /** What is in force. */
+  #autoSync = '';
+  #flowApps = 1;
 
   /**
    * @param {import('../text.js').Text} text
@@ -34,13 +41,6 @@ export class Settings {
         element('label', { for: 'secret-manager-auto-sync' }, text.say('sidebar.settings.autoSync')), this.#auto),
       this.#autoNote, this.#ask);
   }
-
-  #save;
-  #saveNote;
-  #auto;
-  #autoNote;
-  #ask;
-  #flowApps = 1;
 
   /** @param {import('../store.js').Facts} facts */
   update({ state, mayWrite, saving }) {

@@ -14,6 +14,12 @@ const ICONS = { good: 'check-circle', busy: 'refresh', attention: 'exclamation-c
 
 export class Status {
   #text;
+  #icon;
+  #said;
+  #tail;
+  #detail;
+  #reader;
+  #times;
   #settings;
   #syncNow;
   /** @type {Facts | null} */
@@ -31,19 +37,14 @@ export class Status {
     // Only what is news is read aloud, not each second that passes.
     this.#said = element('span', { role: 'status', class: 'secret-manager-said' });
     this.#tail = element('span', { class: 'secret-manager-tail' });
+    this.#detail = element('p', { class: 'secret-manager-note', lang: 'en' });
     this.#times = element('dl', { class: 'secret-manager-times' });
     this.#reader = element('p', { class: 'secret-manager-note', hidden: true }, icon('eye'), text.say('sidebar.reader'));
     this.root = element('section', { 'aria-labelledby': 'secret-manager-status', class: 'secret-manager-section' },
       element('h3', { id: 'secret-manager-status' }, text.say('sidebar.status.title')),
       element('p', { class: 'secret-manager-sentence' }, this.#icon, element('span', {}, this.#said, this.#tail)),
-      this.#reader, this.#syncNow.root, this.#settings.root, this.#times);
+      this.#detail, this.#reader, this.#syncNow.root, this.#settings.root, this.#times);
   }
-
-  #icon;
-  #said;
-  #tail;
-  #times;
-  #reader;
 
   /** @param {Facts} facts */
   update(facts) {
@@ -58,10 +59,11 @@ export class Status {
   tick() {
     if (this.#facts === null) return;
     const times = new Times(this.#text);
-    const { text, tail, tone } = sentence(this.#facts, this.#text, times);
+    const { text, tail = '', detail = '', tone } = sentence(this.#facts, this.#text, times);
     this.#icon.className = `fa fa-${ICONS[tone]} secret-manager-${tone}`;
     setText(this.#said, text);
-    setText(this.#tail, tail === undefined ? '' : ` · ${tail}`);
+    setText(this.#tail, tail && ` · ${tail}`);
+    setText(this.#detail, text.includes(detail) ? '' : detail);
     this.#updateTimes(times);
   }
 
@@ -76,7 +78,6 @@ export class Status {
       ['checked', at(status?.lastChecked)],
       ['updated', at(state?.snapshot?.updatedAt)],
       ['issued', at(state?.snapshot?.issuedAt)],
-      ['created', at(state?.snapshot?.createdAt)],
       ['pods', others && this.#text.count('sidebar.times.others', others.pods, others)],
     ];
     const shown = rows.filter(([, value]) => value !== null);

@@ -41,7 +41,7 @@ class Browser {
     context.setDefaultTimeout(WAIT_MS);
     await context.addInitScript(([chosen, dark]) => {
       localStorage.setItem('editor-language', chosen);
-      localStorage.setItem('view-dark-theme', JSON.stringify(dark));
+      localStorage.setItem('view-dark-theme', dark);
     }, [language, scheme]);
     const page = await context.newPage();
     const editor = new Editor(page);
