@@ -65,12 +65,22 @@ function install(RED, { holder, client, log, about }) {
     announcer.repeat();
     operator.look();
   });
-  operator.on('change', announcer.look);
-  saves.on('change', announcer.look);
+  // Who of the two hears the operator again tells the other.
+  operator.on('change', () => {
+    if (operator.standing.reachable) saves.nudge();
+    announcer.look();
+  });
+  saves.on('change', () => {
+    if (!saves.pending) operator.look();
+    announcer.look();
+  });
 
   return {
     look: announcer.look,
-    swapped: () => saves.nudge(),
+    swapped() {
+      saves.nudge();
+      if (operator.standing.reachable === false) operator.look();
+    },
     close() {
       holder.removeListener('swap', swapped);
       holder.removeListener('state', announcer.look);

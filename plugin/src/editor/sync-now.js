@@ -117,7 +117,9 @@ class SyncNow {
       return refused({ status: 502, reason, message: typeof message === 'string' ? message : this.#log.say('refused.Malformed', { status: 200 }) });
     }
     if (typeof revision !== 'string') return refused(own(502, 'Malformed', this.#log, { status: 200 }));
-    if (revision === before && this.#holder.current?.revision === before) return { outcome: 'newest', version, checkedAt };
+    if (revision === before && this.#holder.current?.revision === before) {
+      return { outcome: 'newest', version, checkedAt: checkedAt ?? new Date().toISOString() };
+    }
     return this.#loaded(run, revision);
   }
 
