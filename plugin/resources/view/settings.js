@@ -91,7 +91,12 @@ export class Settings {
     const question = element('p', { id: 'secret-manager-ask' });
     setText(question, this.#text.count('sidebar.settings.applies', this.#flowApps));
     this.#ask.replaceChildren(question, yes, no);
-    this.#ask.onkeydown = (/** @type {KeyboardEvent} */ event) => { if (event.key === 'Escape') close(false); };
+    this.#ask.onkeydown = (/** @type {KeyboardEvent} */ event) => {
+      if (event.key !== 'Escape') return;
+      // The editor's own keys look up from where the key was pressed, and that is gone then.
+      event.stopPropagation();
+      close(false);
+    };
     this.#ask.hidden = false;
     yes.focus();
   }

