@@ -30,7 +30,9 @@ export function start(RED, root, { jQuery, monaco, showTab }) {
   const secrets = new Secrets(RED, text, commands);
   root.replaceChildren(status.root, secrets.root);
 
-  store.set({ mayWrite: RED.user.hasPermission('secret-manager.write') });
+  const signedIn = () => store.set({ mayWrite: RED.user.hasPermission('secret-manager.write') });
+  RED.events.on('login', signedIn);
+  signedIn();
   store.view((facts) => {
     status.update(facts);
     secrets.update(facts);

@@ -1,4 +1,4 @@
-// The one sentence of the Status section.
+// The one sentence of the Status section, and what there is to say beside it.
 
 /** @typedef {import('./text.js').Text} Text */
 /** @typedef {import('./times.js').Times} Times */
@@ -50,13 +50,17 @@ function notProtected({ state }, text) {
   return { text: why ? text.say('sidebar.status.unprotected', { why }) : text.explain('ProtectionUnavailable'), tone: 'bad' };
 }
 
-/** @type {typeof RULES[0]} */
+/**
+ * What the operator knows is nearer to the cause than what the mount lacks.
+ * @type {typeof RULES[0]}
+ */
 function waiting({ state }, text) {
-  const { snapshot } = state;
+  const { snapshot, operator } = state;
   if (snapshot.version !== null && snapshot.version !== undefined) return null;
-  const problem = snapshot.problem ?? null;
-  if (problem === null) return { text: text.say('sidebar.status.waiting'), tone: 'busy' };
-  return { text: text.say('sidebar.status.nothing', { why: text.explain(problem) }), tone: 'attention' };
+  const failed = blocking(operator?.status);
+  const word = failed?.reason ?? snapshot.problem ?? null;
+  if (word === null) return { text: text.say('sidebar.status.waiting'), tone: 'busy' };
+  return { text: text.say('sidebar.status.nothing', { why: text.explain(word, failed?.message) }), detail: failed?.message, tone: 'attention' };
 }
 
 /** @type {typeof RULES[0]} */
@@ -140,9 +144,30 @@ function unchecked(since, snapshot, text, times, word, message) {
   return { text: word ? `${said}. ${text.explain(word, message)}` : said, detail: message, tone: 'attention' };
 }
 
+/**
+ * What goes on beside it.
+ * @param {Facts} facts
+ * @param {Text} text
+ * @returns {string[]}
+ */
+export function notes({ state }, text) {
+  const keys = condition(state?.operator?.status ?? {}, 'KeysComplete');
+  return [
+    ...(state?.saves?.pending ? [text.say('sidebar.status.save-pending')] : []),
+    ...(keys?.status === 'False' ? [text.explain(keys.reason)] : []),
+  ];
+}
+
 /** @param {any} snapshot @param {Text} text @param {Times} times */
 function loaded({ loadedAt }, text, times) {
   return loadedAt ? text.say('sidebar.status.loaded', { ago: times.ago(loadedAt) }) : undefined;
+}
+
+/** The condition that keeps the first secrets from coming. @param {any} status the operator's */
+function blocking(status) {
+  if (!status) return undefined;
+  return ['Synced', 'Ready'].map((type) => condition(status, type)).find((one) => one?.status === 'False' && one.reason !== 'Pending')
+    ?? (status.sync === null ? { reason: 'NoSync' } : undefined);
 }
 
 /** @param {any} status @param {string} type */

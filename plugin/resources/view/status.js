@@ -2,7 +2,7 @@
 
 import { element, icon, setText } from '../dom.js';
 import { otherPods } from '../pods.js';
-import { sentence } from '../sentence.js';
+import { notes, sentence } from '../sentence.js';
 import { Times } from '../times.js';
 import { Settings } from './settings.js';
 import { SyncNow } from './sync-now.js';
@@ -18,6 +18,7 @@ export class Status {
   #said;
   #tail;
   #detail;
+  #notes;
   #reader;
   #times;
   #settings;
@@ -38,12 +39,13 @@ export class Status {
     this.#said = element('span', { role: 'status', class: 'secret-manager-said' });
     this.#tail = element('span', { class: 'secret-manager-tail' });
     this.#detail = element('p', { class: 'secret-manager-note', lang: 'en' });
+    this.#notes = element('p', { role: 'status', class: 'secret-manager-note' });
     this.#times = element('dl', { class: 'secret-manager-times' });
     this.#reader = element('p', { class: 'secret-manager-note', hidden: true }, icon('eye'), text.say('sidebar.reader'));
     this.root = element('section', { 'aria-labelledby': 'secret-manager-status', class: 'secret-manager-section' },
       element('h3', { id: 'secret-manager-status' }, text.say('sidebar.status.title')),
       element('p', { class: 'secret-manager-sentence' }, this.#icon, element('span', {}, this.#said, this.#tail)),
-      this.#detail, this.#reader, this.#syncNow.root, this.#settings.root, this.#times);
+      this.#detail, this.#notes, this.#reader, this.#syncNow.root, this.#settings.root, this.#times);
   }
 
   /** @param {Facts} facts */
@@ -64,6 +66,7 @@ export class Status {
     setText(this.#said, text);
     setText(this.#tail, tail && ` · ${tail}`);
     setText(this.#detail, text.includes(detail) ? '' : detail);
+    setText(this.#notes, notes(this.#facts, this.#text).join('. '));
     this.#updateTimes(times);
   }
 

@@ -109,14 +109,13 @@ class Editor {
     return place.filter({ hasText: text }).waitFor();
   }
 
-  /** Gives the tab the whole height, where it shares it with another. */
-  tall() {
-    return this.page.evaluate(() => {
-      const { RED } = /** @type {any} */ (globalThis);
-      const other = [...document.querySelectorAll('.red-ui-sidebar-section')].find((section) => section.contains(document.querySelector('.secret-manager')));
-      void RED;
-      void other;
-    });
+  /** A picture of the tab as a whole. @param {string} file */
+  async picture(file) {
+    await this.page.setViewportSize({ width: 1400, height: 2400 });
+    const height = await this.tab.evaluate((tab) => [...tab.children].reduce((sum, section) => sum + section.getBoundingClientRect().height, 0));
+    const box = await this.tab.boundingBox();
+    if (box === null || box.height < height) throw new Error('the tab is cut');
+    await this.page.screenshot({ path: file, clip: { ...box, height } });
   }
 
   close() {

@@ -36,6 +36,8 @@ const TABLE = [
   ['the first secrets are to come', facts({ snapshot: { state: 'waiting', version: null } }), 'Waiting for the first secrets; flows run without them', 'busy'],
   ['nothing is mounted', facts({ snapshot: { state: 'waiting', version: null, problem: 'SnapshotMissing' } }),
     'Flows run without secrets. Nothing is mounted. Is this flow app a FlowApp of a space, with a sync?', 'attention'],
+  ['nothing is mounted, and the operator knows why', facts({ snapshot: { state: 'waiting', version: null, problem: 'SnapshotMissing' }, status: failing({ reason: 'SourceSealed' }) }),
+    'Flows run without secrets. The Secret Manager is sealed; flows keep what they have until it is unsealed', 'attention'],
   ['damaged files', facts({ snapshot: { state: 'stale', staleSince: AT_TWO, problem: 'SnapshotMalformed' } }),
     'Secrets not loaded since 14:02; flows run on version 43. The mounted secrets are damaged; the log names the key', 'bad'],
   ['the operator is away', facts({ operator: { reachable: false, problem: 'Unreachable' }, status: { lastChecked: AT_TWO } }),
@@ -80,6 +82,15 @@ test('in German', async () => {
   assert.equal(text, 'Secrets seit 14:02 nicht geprüft; Flows laufen mit Version 43 weiter. '
     + 'Der Secret Manager ist versiegelt; Flows behalten, was sie haben, bis er entsiegelt ist');
   assert.equal(detail, 'central is sealed');
+});
+
+test('what goes on beside it', async () => {
+  const [{ notes }, text] = await Promise.all([load('sentence.js'), textIn()]);
+  assert.deepEqual(notes(facts({}), text), []);
+  assert.deepEqual(notes({ state: null }, text), []);
+  const refused = { type: 'KeysComplete', status: 'False', reason: 'KeysRefused', message: '' };
+  assert.deepEqual(notes(facts(/** @type {any} */ ({ saves: { pending: true }, status: { conditions: [refused] } })), text),
+    ['The last save asks for a sync as soon as the operator is back', 'Some keys are not delivered: their names cannot be held']);
 });
 
 test('how long ago', async () => {
