@@ -1,4 +1,5 @@
-//! A changed secret on a real node, in three pods of the light runtime: loaded, acknowledged, and told.
+//! A changed secret on a real node, in three pods of the light runtime: loaded, acknowledged, and told. And the examples of
+//! the page that the runtime is written from.
 
 mod stage;
 
@@ -6,7 +7,8 @@ use std::{path::Path, time::Duration};
 
 use anyhow::Result;
 use devcluster::NodeBox;
-use stage::{Operator, acked::Acked, floor::Floor, light_runtime, live::p50_and_max};
+use spacesync::resources::names;
+use stage::{Operator, acked::Acked, floor::Floor, light_runtime, live::p50_and_max, page};
 
 const ROUNDS: usize = 10;
 const UP_LIMIT: Duration = Duration::from_mins(1);
@@ -44,6 +46,10 @@ async fn a_changed_secret_is_loaded_and_acknowledged_by_three_runtimes_each_time
             let (p50, max) = p50_and_max(&times);
             println!("{what:<12} median {:>4} ms  max {:>4} ms", p50.as_millis(), max.as_millis());
         }
+        // Last, because they change what the sync does by itself.
+        let (pod, revision) = acked.sample().await?;
+        let folder = node.pod_volume_dir(&pod.uid, names::VOLUME);
+        assert_eq!(page::run_examples(&folder, &revision, node.dir())?, [204, 200, 200, 200]);
         anyhow::Ok(())
     };
     let told = told.await;

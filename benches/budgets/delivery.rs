@@ -34,6 +34,11 @@ pub async fn measure(report: &mut Report, light_pods: usize) -> Result<()> {
         report.note("Not root, so no node: what reaches pods was not measured.");
         return Ok(());
     }
+    report.note(
+        "acknowledged: the floor writes the Secret and patches each pod, all at once, and its pods acknowledge to a server \
+         that answers and writes nothing; ours ends when the last pod's condition is seen. Both sets of pods, of the same \
+         image, are on the one node all the time, and take turns",
+    );
     files(report).await?;
     acks(report, node_red::runtime(3), (1.2, 1.5)).await?;
     // The kubelet alone is a larger part of it where it has many pods to refresh.
@@ -94,8 +99,28 @@ async fn acks(report: &mut Report, runtime: Runtime, budgets: (f64, f64)) -> Res
     ours.round().await?;
     tokio::time::sleep(REST).await;
     requests(report, &runtime, &audit.news()?);
+    let each = memory(&node, runtime.program)?;
+    let middle = each.get(each.len() / 2).copied().unwrap_or_default();
+    report.row(
+        &format!("RSS of one {name} in a pod, median of {}", each.len()),
+        "",
+        &format!("{middle:.1} MB"),
+        "",
+        true,
+    );
     ours.is_unharmed().await?;
     operator.stop()
+}
+
+/// RSS in MB of every process of a program in the box, the smallest first.
+fn memory(node: &NodeBox, program: &str) -> Result<Vec<f64>> {
+    let each =
+        r#"for one in /proc/[0-9]*; do if [ "$(readlink $one/exe)" = "$1" ]; then grep VmRSS $one/status; fi; done"#;
+    let said = node.exec_in_box("sh", &["-c", each, "sh", program])?;
+    let kib = said.lines().filter_map(|line| line.split_whitespace().nth(1)?.parse::<f64>().ok());
+    let mut each: Vec<f64> = kib.map(|kib| kib * 1024.0 / 1e6).collect();
+    each.sort_by(f64::total_cmp);
+    Ok(each)
 }
 
 fn compare(report: &mut Report, what: &str, floor: &[Duration], ours: &[Duration], (p50, max): (f64, f64)) {

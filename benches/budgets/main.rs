@@ -45,17 +45,21 @@ struct Args {
 fn main() -> Result<()> {
     let args = Args::parse();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let mut report = Report::begin();
     if !args.no_delivery {
+        let mut report = Report::begin("What reaches pods");
         runtime.block_on(delivery::measure(&mut report, args.light_pods))?;
+        report.write()?;
     }
     if !args.only_delivery {
+        let mut report = Report::begin("Many syncs");
+        report.note("Each sync has a space, a namespace and five keys of 40 bytes.");
         for &size in &args.sizes {
             let last = args.sizes.last() == Some(&size);
             runtime.block_on(worlds(&mut report, size, last))?;
         }
+        report.write()?;
     }
-    report.write()
+    Ok(())
 }
 
 fn binary() -> &'static Path {

@@ -1,4 +1,4 @@
-//! The table, on the screen and in docs/benchmarks.md.
+//! The tables, on the screen and in docs/benchmarks.md: one section for each part, so that a part can be measured anew.
 
 use std::{fs, process::Command, time::Duration};
 
@@ -7,8 +7,16 @@ use k8s_openapi::jiff::Zoned;
 
 use crate::stage;
 
-/// What was measured so far.
+const HEAD: &str = "# What it costs and how fast it is\n\n\
+    Written by `make bench`, each part when it was last measured. What else ran then is in the figures: where the load was above\n\
+    the number of cores, believe the ratios more than the times, and none of them much.\n\n\
+    Everything is real: the operator's release build as a process under its own role, kube-apiserver and etcd, OpenBao in\n\
+    memory, and a node with a kubelet for what reaches pods, all on that one machine. A floor is what a bare client needs\n\
+    that does only what cannot be left out, in the same run.\n";
+
+/// What was measured so far of one part.
 pub struct Report {
+    title: &'static str,
     rows: Vec<Row>,
     notes: Vec<String>,
     load: String,
@@ -23,8 +31,9 @@ struct Row {
 }
 
 impl Report {
-    pub fn begin() -> Self {
-        Self { rows: Vec::new(), notes: Vec::new(), load: load() }
+    /// The load of the machine is that of now.
+    pub fn begin(title: &'static str) -> Self {
+        Self { title, rows: Vec::new(), notes: Vec::new(), load: load() }
     }
 
     /// A figure.
@@ -48,41 +57,46 @@ impl Report {
         self.notes.push(what.to_owned());
     }
 
-    /// Writes the page.
+    /// Writes its section of the page; the others stay as they are.
     pub fn write(&self) -> Result<()> {
-        let page = stage::root().join("docs/benchmarks.md");
-        fs::write(&page, self.page()).with_context(|| format!("cannot write {}", page.display()))?;
-        println!("\nwritten to {}", page.display());
+        let path = stage::root().join("docs/benchmarks.md");
+        let page = fs::read_to_string(&path).unwrap_or_default();
+        let heading = format!("{}\n", self.title);
+        let old: Vec<&str> = page.split("\n## ").skip(1).collect();
+        let at = old.iter().position(|section| section.starts_with(&heading));
+        let mut sections: Vec<String> = old.iter().map(|section| section.trim_end().to_owned()).collect();
+        match at {
+            Some(at) => sections[at] = self.section(),
+            None => sections.push(self.section()),
+        }
+        let page = sections.iter().fold(HEAD.to_owned(), |page, section| format!("{page}\n## {section}\n"));
+        fs::write(&path, page).with_context(|| format!("cannot write {}", path.display()))?;
+        println!("\nwritten to {}", path.display());
         Ok(())
     }
 
-    fn page(&self) -> String {
-        let missed: Vec<&Row> = self.rows.iter().filter(|row| !row.met).collect();
+    fn section(&self) -> String {
         let rows = self.rows.iter().map(|row| {
             let (Row { what, floor, measured, budget, .. }, met) = (row, if row.met { "" } else { "**missed**" });
             format!("| {what} | {floor} | {measured} | {budget} | {met} |\n")
         });
-        let mut page = format!(
-            "# What it costs and how fast it is\n\n\
-             Written by `make bench` on {}: {}.\n\
-             Load average before it began: {}. What else ran then is in the figures: above the number of cores, believe the\n\
-             ratios more than the times, and none of them much.\n\n\
-             Everything is real: the operator's release build as a process under its own role, kube-apiserver and etcd, OpenBao in\n\
-             memory, and a node with a kubelet for what reaches pods, all on that one machine. A floor is what a bare client needs\n\
-             that does only what cannot be left out, in the same run. Each sync has a space, a namespace and five keys of 40 bytes.\n\n\
+        let mut section = format!(
+            "{}\n{}, on {}. Load average before it began: {}.\n\n\
              | what | floor | measured | budget | |\n|---|---|---|---|---|\n",
+            self.title,
             Zoned::now().strftime("%Y-%m-%d"),
             machine(),
             self.load
         );
-        page.extend(rows);
-        let verdict = match missed.len() {
+        section.extend(rows);
+        let verdict = match self.rows.iter().filter(|row| !row.met).count() {
             0 => "\nNo budget was missed.\n".to_owned(),
+            1 => "\nOne budget was missed; it is marked.\n".to_owned(),
             count => format!("\n{count} budgets were missed; they are marked.\n"),
         };
-        page += &verdict;
-        page.extend(self.notes.iter().map(|note| format!("\n- {note}")));
-        page.trim_end().to_owned() + "\n"
+        section += &verdict;
+        section.extend(self.notes.iter().map(|note| format!("\n- {note}")));
+        section.trim_end().to_owned()
     }
 }
 

@@ -94,6 +94,13 @@ impl Acked {
         }
     }
 
+    /// One of its pods, and the revision that the sync brought last.
+    pub async fn sample(&self) -> Result<(PodRef, String)> {
+        let syncs: Api<SpaceSecretSync> = Api::namespaced(self.client.clone(), NAMESPACE);
+        let revision = syncs.get("secrets").await?.status.and_then(|status| status.revision);
+        Ok((self.pods.first().context("no pod")?.clone(), revision.context("no revision")?))
+    }
+
     /// The same pods as at first, never restarted.
     pub async fn is_unharmed(&self) -> Result<()> {
         let now = pods::list(&self.client, NAMESPACE).await?;

@@ -36,7 +36,7 @@ fn built() -> Result<PathBuf> {
 
 /// So many pods of it, which answer with the version and the lengths that they read.
 pub fn runtime(pods: usize) -> Runtime {
-    Runtime { name: "light runtime", pods, image, objects, port: PORT, path: "/" }
+    Runtime { name: "light runtime", pods, image, program: PROGRAM, objects, port: PORT, path: "/" }
 }
 
 /// A namespace for `restricted` pods only, and a Deployment `app` of them. It mounts nothing: that is the operator's part.

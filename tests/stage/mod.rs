@@ -12,6 +12,7 @@ pub mod light_runtime;
 pub mod live;
 pub mod node_red;
 pub mod objects;
+pub mod page;
 pub mod pods;
 pub mod runtime;
 

@@ -16,6 +16,8 @@ pub struct Runtime {
     pub pods: usize,
     /// The archive of its image; made where it is not there yet.
     pub image: fn() -> Result<PathBuf>,
+    /// What runs in it.
+    pub program: &'static str,
     /// All that a namespace of this name needs: first itself, then a Deployment `app` with pods labelled `app: app` and what
     /// those mount besides.
     pub objects: fn(namespace: &str, pods: usize) -> Vec<Json>,

@@ -3,12 +3,19 @@
 /** @typedef {(topic: 'swap' | 'state' | 'sync', content: object) => void} Publish */
 
 /**
- * Tells every open editor what moved, as soon as it does. Nothing is retained: who comes later asks.
+ * Tells every open editor what moved, as soon as it does. Nothing is retained: who comes later asks. It never throws: it is
+ * called in the middle of a swap, and whatever else listens to these messages may not end that.
  * @param {any} RED
  * @returns {Publish}
  */
 function publisher(RED) {
-  return (topic, content) => RED.comms.publish(`secret-manager/${topic}`, content, false);
+  return (topic, content) => {
+    try {
+      RED.comms.publish(`secret-manager/${topic}`, content, false);
+    } catch {
+      // Editors ask again when they connect.
+    }
+  };
 }
 
 /** Announces the state whenever it is another, once for all that moved in one go. */

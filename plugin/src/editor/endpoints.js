@@ -33,6 +33,7 @@ function serve(RED, behind) {
   const on = (method, path, permission, handler) => {
     const isOpen = (/** @type {Request} */ _, /** @type {Response} */ response, /** @type {(to?: string) => void} */ next) => next(open ? undefined : 'route');
     const answer = async (/** @type {Request} */ request, /** @type {Response} */ response) => {
+      if (permission === 'write') RED.log.audit({ event: `secret-manager.${path}` }, request);
       try {
         await handler(request, response.set('cache-control', 'no-cache'));
       } catch (error) {

@@ -15,6 +15,9 @@ const { SyncOnSave } = require('./sync-on-save');
 
 /** @typedef {{close(): void, look(): void, swapped(): void}} Editor */
 
+/** The installation before, also of another copy of this package: the newest serves. */
+const INSTALLED = Symbol.for('spacesync.editor');
+
 /**
  * `look` is to be called when what `about` says has moved, `swapped` when the mount was: the way to the operator stands there.
  * @param {any} RED
@@ -23,6 +26,7 @@ const { SyncOnSave } = require('./sync-on-save');
  * @returns {Editor}
  */
 function install(RED, { holder, client, log, about }) {
+  /** @type {any} */ (globalThis)[INSTALLED]?.close();
   const publish = publisher(RED);
   const presence = new Presence(RED.events);
   const operator = new OperatorStatus(client);
@@ -75,7 +79,7 @@ function install(RED, { holder, client, log, about }) {
     announcer.look();
   });
 
-  return {
+  const editor = {
     look: announcer.look,
     swapped() {
       saves.nudge();
@@ -85,8 +89,11 @@ function install(RED, { holder, client, log, about }) {
       holder.removeListener('swap', swapped);
       holder.removeListener('state', announcer.look);
       for (const part of [endpoints, deploys, presence, announcer, syncNow, saves, operator, keys]) part.close();
+      if (/** @type {any} */ (globalThis)[INSTALLED] === editor) delete /** @type {any} */ (globalThis)[INSTALLED];
     },
   };
+  /** @type {any} */ (globalThis)[INSTALLED] = editor;
+  return editor;
 }
 
 module.exports = { install };

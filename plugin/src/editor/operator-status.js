@@ -3,6 +3,7 @@
 const { EventEmitter } = require('node:events');
 
 const { NoAnswer } = require('../client');
+const { reason } = require('../reason');
 
 /**
  * What is known of the operator. `reachable`: null before it was asked; `since`: when `reachable` became what it is; `problem`:
@@ -90,7 +91,7 @@ class OperatorStatus extends EventEmitter {
       else if (status === 200 && isObject(body)) {
         this.#etag = etag;
         this.#settle(true, null, body);
-      } else if (status !== 429) this.#fail(/^\w{1,64}$/.test(body?.reason) ? body.reason : `Status${status}`);
+      } else if (status !== 429) this.#fail(reason(body?.reason) ?? `Status${status}`);
       return Math.min(retryAfterMs ?? 0, LAST_RETRY_MS);
     } catch (error) {
       this.#fail(error instanceof NoAnswer ? error.word : 'RuntimeError');

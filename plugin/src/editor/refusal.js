@@ -1,13 +1,12 @@
 'use strict';
 
 const { NoAnswer } = require('../client');
+const { reason } = require('../reason');
 
 /**
  * Why something could not be done: `reason` is one word, which editors have texts for; `message` says what to do.
  * @typedef {{status: number, reason: string, message: string}} Refusal
  */
-
-const WORD = /^[A-Za-z]\w{0,63}$/;
 
 /**
  * Of a call that had no answer.
@@ -28,22 +27,22 @@ function ofNoAnswer(error, log) {
  * @returns {Refusal}
  */
 function ofAnswer({ status, body }, log) {
-  const reason = WORD.test(body?.reason) ? body.reason : null;
-  if (status < 400 || reason === null) return own(502, 'Malformed', log, { status });
+  const word = reason(body?.reason);
+  if (status < 400 || word === null) return own(502, 'Malformed', log, { status });
   const message = typeof body.detail === 'string' ? body.detail : log.say('refused.Malformed', { status });
-  return { status: status === 401 ? 502 : status, reason, message };
+  return { status: status === 401 ? 502 : status, reason: word, message };
 }
 
 /**
  * One of the plugin's own.
  * @param {number} status
- * @param {string} reason
+ * @param {string} word
  * @param {import('../log').Log} log
  * @param {import('../log').Args} [args]
  * @returns {Refusal}
  */
-function own(status, reason, log, args = {}) {
-  return { status, reason, message: log.say(`refused.${reason}`, args) };
+function own(status, word, log, args = {}) {
+  return { status, reason: word, message: log.say(`refused.${word}`, args) };
 }
 
 module.exports = { ofAnswer, ofNoAnswer, own };

@@ -3,17 +3,15 @@
 const timers = require('node:timers/promises');
 
 const { NoAnswer } = require('../client');
+const { reason } = require('../reason');
 const { ofAnswer, ofNoAnswer, own } = require('./refusal');
+const { Run } = require('./run');
 
-/** @typedef {'asked' | 'checking' | 'loading'} Step */
 /**
  * How it ends, and in no other way.
  * @typedef {{outcome: 'loaded', version: number} | {outcome: 'newest', version: number, checkedAt: string}
  *   | {outcome: 'suspended'} | {outcome: 'error', status: number, reason: string, message: string}} Outcome
  */
-
-/** Below the minute after which many a proxy in front of an editor gives up. */
-const LIMIT_MS = 55_000;
 /** So long the operator may keep one question open; it is asked again, which joins what is under way. */
 const WAIT_S = 20;
 const SPARE_MS = 5_000;
@@ -32,6 +30,7 @@ class SyncNow {
   #client;
   #log;
   #progress;
+  #now;
   #count = 0;
   /** @type {Promise<Outcome> | null} */
   #running = null;
@@ -40,13 +39,14 @@ class SyncNow {
 
   /**
    * @param {{holder: import('../holder').Holder, client: Pick<import('../client').Client, 'call'>, log: import('../log').Log,
-   *   progress: (of: {id: string, step: Step | 'done', seconds: number, end?: Outcome}) => void}} parts
+   *   progress: import('./run').Progress, now?: () => number}} parts `now`: in milliseconds
    */
-  constructor({ holder, client, log, progress }) {
+  constructor({ holder, client, log, progress, now = () => performance.now() }) {
     this.#holder = holder;
     this.#client = client;
     this.#log = log;
     this.#progress = progress;
+    this.#now = now;
   }
 
   /** @returns {Promise<Outcome>} never rejects */
@@ -60,7 +60,7 @@ class SyncNow {
   }
 
   async #follow() {
-    const run = new Run(`${process.pid}-${this.#count += 1}`, this.#progress);
+    const run = new Run(`${process.pid}-${this.#count += 1}`, this.#progress, this.#now);
     const ticking = setInterval(() => run.tell(), TICK_MS).unref();
     /** @type {Outcome} */
     let end;
@@ -80,47 +80,46 @@ class SyncNow {
    */
   async #ask(run) {
     const before = this.#holder.current?.revision ?? null;
-    for (let failures = 0; ;) {
-      const leftMs = run.leftMs;
-      if (leftMs <= 0) return refused(own(504, 'Pending', this.#log));
-      const wait = Math.min(WAIT_S, Math.ceil(leftMs / 1000));
-      const asking = this.#client.call('POST', '/v1/sync', { body: { trigger: 'manual', wait }, deadlineMs: wait * 1000 + SPARE_MS });
-      run.tell('checking');
-      /** @type {import('../client').Answer} */
-      let answer;
-      try {
-        answer = await asking;
-      } catch (error) {
-        const passing = error instanceof NoAnswer && (error.word === 'Unreachable' || error.word === 'TimedOut');
-        if (!passing || (failures += 1) > 1) throw error;
-        await this.#pause(AGAIN_MS);
-        continue;
-      }
-      const { status, body, retryAfterMs } = answer;
-      if (status === 429 && retryAfterMs !== null && retryAfterMs < run.leftMs) await this.#pause(retryAfterMs);
-      else if (status === 202 && body?.state === 'pending') await this.#pause(AGAIN_MS);
-      else if (status === 202 && body?.state === 'suspended') return { outcome: 'suspended' };
-      else if (status === 200 && body?.state === 'done') return this.#done(run, body, before);
-      else return refused(ofAnswer(answer, this.#log));
-    }
-  }
+    const answer = await this.#answered(run);
+    if (answer === null) return refused(own(504, 'Pending', this.#log));
+    const { status, body } = answer;
+    if (status === 202 && body?.state === 'suspended') return { outcome: 'suspended' };
+    if (status !== 200 || body?.state !== 'done') return refused(ofAnswer(answer, this.#log));
 
-  /**
-   * @param {Run} run
-   * @param {any} body of the operator's answer
-   * @param {string | null} before what flows read when it was asked for
-   * @returns {Promise<Outcome> | Outcome}
-   */
-  #done(run, { result, message, version, revision, checkedAt }, before) {
-    if (result !== 'Synced') {
-      const reason = /^\w{1,64}$/.test(result) ? result : 'Malformed';
-      return refused({ status: 502, reason, message: typeof message === 'string' ? message : this.#log.say('refused.Malformed', { status: 200 }) });
-    }
-    if (typeof revision !== 'string') return refused(own(502, 'Malformed', this.#log, { status: 200 }));
+    const { result, message, version, revision, checkedAt } = body;
+    const word = reason(result);
+    if (word !== null && word !== 'Synced' && typeof message === 'string') return refused({ status: 502, reason: word, message });
+    if (word !== 'Synced' || typeof revision !== 'string') return refused(own(502, 'Malformed', this.#log, { status }));
     if (revision === before && this.#holder.current?.revision === before) {
       return { outcome: 'newest', version, checkedAt: checkedAt ?? new Date().toISOString() };
     }
     return this.#loaded(run, revision);
+  }
+
+  /**
+   * Asks, and again while it is under way: that joins it.
+   * @param {Run} run
+   * @returns {Promise<import('../client').Answer | null>} null where it took too long
+   */
+  async #answered(run) {
+    for (let failures = 0; run.leftMs > 0;) {
+      const wait = Math.min(WAIT_S, Math.ceil(run.leftMs / 1000));
+      const asking = this.#client.call('POST', '/v1/sync', { body: { trigger: 'manual', wait }, deadlineMs: wait * 1000 + SPARE_MS });
+      run.tell('checking');
+      try {
+        const answer = await asking;
+        const { status, body, retryAfterMs } = answer;
+        const underWay = status === 202 && body?.state === 'pending';
+        const tooSoon = status === 429 && retryAfterMs !== null && retryAfterMs < run.leftMs;
+        if (!underWay && !tooSoon) return answer;
+        await this.#pause(tooSoon ? retryAfterMs : AGAIN_MS);
+      } catch (error) {
+        const passing = error instanceof NoAnswer && (error.word === 'Unreachable' || error.word === 'TimedOut');
+        if (!passing || (failures += 1) > 1) throw error;
+        await this.#pause(AGAIN_MS);
+      }
+    }
+    return null;
   }
 
   /**
@@ -176,42 +175,6 @@ class SyncNow {
   /** @param {number} ms */
   #pause(ms) {
     return timers.setTimeout(ms, undefined, { signal: this.#closing.signal });
-  }
-}
-
-/** One run, and what editors are told of it. */
-class Run {
-  #start = performance.now();
-  /** @type {Step | 'done'} */
-  #step = 'asked';
-
-  /**
-   * @param {string} id
-   * @param {(of: {id: string, step: Step | 'done', seconds: number, end?: Outcome}) => void} progress
-   */
-  constructor(id, progress) {
-    this.id = id;
-    this.progress = progress;
-    this.tell();
-  }
-
-  get leftMs() {
-    return LIMIT_MS - (performance.now() - this.#start);
-  }
-
-  /** @param {Step} [step] */
-  tell(step) {
-    if (step !== undefined) this.#step = step;
-    this.progress({ id: this.id, step: this.#step, seconds: this.#seconds() });
-  }
-
-  /** @param {Outcome} end */
-  end(end) {
-    this.progress({ id: this.id, step: 'done', seconds: this.#seconds(), end });
-  }
-
-  #seconds() {
-    return Math.round((performance.now() - this.#start) / 1000);
   }
 }
 

@@ -3,6 +3,7 @@
 const { EventEmitter } = require('node:events');
 
 const { NoAnswer } = require('../client');
+const { reason } = require('../reason');
 
 const FIRST_RETRY_MS = 500;
 const LAST_RETRY_MS = 30_000;
@@ -71,10 +72,12 @@ class SyncOnSave extends EventEmitter {
     this.#asking = false;
     if (this.#closed) return;
     if (outcome === 'heard') this.#settle();
+    // The swap that tells whom to call brings us back.
+    else if (outcome === 'not told') this.#due = true;
     else this.#retry(outcome);
   }
 
-  /** @returns {Promise<'heard' | {why: string | null, afterMs: number | null}>} `why`: null where it only came too soon */
+  /** @returns {Promise<'heard' | 'not told' | {why: string | null, afterMs: number | null}>} `why`: null where it only came too soon */
   async #call() {
     try {
       const { status, body, retryAfterMs } = await this.#client.call('POST', '/v1/sync', {
@@ -83,10 +86,10 @@ class SyncOnSave extends EventEmitter {
       if (status === 429) return { why: null, afterMs: retryAfterMs };
       // That no sync serves this app, say, stays so until somebody makes one; and its first look needs no deploy.
       if (status < 500 && status !== 401 && status !== 408) return 'heard';
-      const reason = /^\w{1,64}$/.test(body?.reason) ? ` ${body.reason}` : '';
-      return { why: `${status}${reason}`, afterMs: retryAfterMs };
+      return { why: [status, reason(body?.reason)].filter(Boolean).join(' '), afterMs: retryAfterMs };
     } catch (error) {
-      return { why: error instanceof NoAnswer ? error.message : 'RuntimeError', afterMs: null };
+      if (!(error instanceof NoAnswer)) return { why: 'RuntimeError', afterMs: null };
+      return error.word === 'NotTold' ? 'not told' : { why: error.message, afterMs: null };
     }
   }
 

@@ -7,7 +7,7 @@ const http = require('node:http');
 const { after, before, describe, test } = require('node:test');
 const { KubeletVolume, delivered } = require('../kubelet-volume');
 const { NodeRed } = require('./harness');
-const { traces } = require('./traces');
+const { Scanner } = require('./scanner');
 const { TAB, canaries, flows, values, ways } = require('./ways');
 
 /** What an older version has left in a file store. */
@@ -99,7 +99,7 @@ describe('SECRETS in Node-RED', { concurrency: 3 }, () => {
       test('people see that there are secrets, and no value', async () => {
         for (const as of ['editor', 'reader']) {
           const shown = await look(red, store, as);
-          assert.deepEqual(traces(shown, { ...canaries(), ...STALE }), [], as);
+          assert.deepEqual(traces(Object.entries(shown), { ...canaries(), ...STALE }), [], as);
           assert.match(shown['/context/global'], /SECRETS.*token.*••••••••/);
           assert.match(shown[`/context/global?store=${store}`] ?? '', /{/);
           assert.match(shown['/context/global/SECRETS?keysOnly'], /token/);
@@ -166,7 +166,7 @@ describe('SECRETS in Node-RED', { concurrency: 3 }, () => {
 
       await red.install();
       assert.deepEqual((await red.request('/read')).json, ['object', 'object']);
-      assert.deepEqual(traces({ shown: (await red.request('/context/global', { as: 'reader' })).text }, canaries()), []);
+      assert.deepEqual(traces([['shown', (await red.request('/context/global', { as: 'reader' })).text]], canaries()), []);
     }));
   }
 });
@@ -187,6 +187,16 @@ async function withSecretsBeside(runtime, options, use) {
     await red.remove();
     volume.remove();
   }
+}
+
+/**
+ * Where values stand that should not.
+ * @param {Iterable<[string, string | Buffer]>} places by their names
+ * @param {Record<string, string>} secrets by key
+ */
+function traces(places, secrets) {
+  const scanner = new Scanner(secrets);
+  return [...places].flatMap(([where, content]) => scanner.scan(where, content));
 }
 
 /**
@@ -223,13 +233,3 @@ async function absolute(red, place, as) {
     }).on('error', reject);
   });
 }
-
-test('the search for values finds one that was planted, in every form', () => {
-  const value = 'pl4nted "value"\\ with+all/kinds==';
-  const planted = {
-    text: `x${value}`, json: JSON.stringify({ value }), nested: JSON.stringify(JSON.stringify({ value })), percent: `?x=${encodeURIComponent(value)}`,
-    hex: Buffer.from(value).toString('hex'), ...Object.fromEntries([0, 1, 2].map((n) => [`base64 ${n}`, Buffer.from(`${'-'.repeat(n)}${value}after`).toString('base64')])),
-  };
-  for (const [place, content] of Object.entries(planted)) assert.notDeepEqual(traces({ [place]: content }, { value }), [], place);
-  assert.deepEqual(traces({ clean: 'pl4nted' }, { value }), []);
-});

@@ -13,8 +13,8 @@ const TAB = 'tab';
 function values(version = 1) {
   return {
     version,
-    text: { token: `t0ken-"of"\\version ${version}==&+/`, place: `pl4ce-of-version-${version}`, 'a.b': `d0tted-of-version-${version}` },
-    json: { login: { user: `us3r-of-version-${version}`, roles: ['reader', `r0le-of-version-${version}`] } },
+    text: { token: `t0ken-"q7"\\w ${version}z==&+/`, place: `pl4ce-m3k-${version}xv8`, 'a.b': `d0tted-h5j-${version}ub2` },
+    json: { login: { user: `us3r-c9f-${version}pw6`, roles: ['reader', `r0le-n4t-${version}sg1`] } },
   };
 }
 
