@@ -24,17 +24,26 @@ function configured(storage) {
  * @returns {() => void} undoes it
  */
 function wrapFactories(storage, builtIn, guarded) {
-  const undo = configured(storage).map(([name, entry]) => {
-    const { module } = entry;
-    const factory = factoryOf(module, builtIn);
-    if (factory === null) return () => {};
-    const wrapped = Object.assign((/** @type {object} */ config) => guarded(factory(config), name), said(module));
-    entry.module = wrapped;
-    return () => {
-      if (entry.module === wrapped) entry.module = module;
-    };
-  });
-  return () => undo.forEach((one) => one());
+  /** @type {(() => void)[]} */
+  const undo = [];
+  const close = () => undo.splice(0).forEach((one) => one());
+  try {
+    for (const [name, entry] of configured(storage)) {
+      const { module } = entry;
+      const factory = factoryOf(module, builtIn);
+      if (factory === null) continue;
+      const wrapped = Object.assign((/** @type {object} */ config) => guarded(factory(config), name), said(module));
+      entry.module = wrapped;
+      undo.push(() => {
+        if (entry.module === wrapped) entry.module = module;
+      });
+    }
+    return close;
+  } catch (error) {
+    // All stores or none: one that is beyond reach would not refuse what the others do.
+    close();
+    throw error;
+  }
 }
 
 /**

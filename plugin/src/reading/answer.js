@@ -15,7 +15,7 @@ const MASK = '••••••••';
 function answer(snapshot, [name, key, ...rest]) {
   if (snapshot === null) return undefined;
   if (name === 'SECRETS_METADATA') return walk(snapshot.metadata(), key === undefined ? [] : [key, ...rest]);
-  if (key === undefined) return everything(snapshot, (secret) => snapshot.value(secret));
+  if (key === undefined) return everything(snapshot);
   return walk(snapshot.value(String(key)), rest);
 }
 
@@ -28,17 +28,32 @@ function answer(snapshot, [name, key, ...rest]) {
 function mask(snapshot, path) {
   const [name, key] = path;
   if (snapshot === null || name === 'SECRETS_METADATA') return answer(snapshot, path);
-  if (key === undefined) return everything(snapshot, () => MASK);
+  if (key === undefined) return Object.fromEntries(snapshot.keys.map((secret) => [secret.name, MASK]));
   return snapshot.has(String(key)) ? MASK : undefined;
 }
 
 /**
- * `fromEntries` defines its properties, so a key named `__proto__` is a key like any other.
- * @param {Snapshot} snapshot
- * @param {(secret: string) => unknown} value
+ * All of a snapshot's values, for as long as it is read: `global.SECRETS.x` needs them all, and to spread an object that is
+ * there costs a twentieth of building it.
+ * @type {WeakMap<Snapshot, object>}
  */
-function everything(snapshot, value) {
-  return Object.fromEntries(snapshot.keys.map((key) => [key.name, value(key.name)]));
+const SPREAD = new WeakMap();
+
+/**
+ * `fromEntries` and the spread define their properties, so a key named `__proto__` is a key like any other.
+ * @param {Snapshot} snapshot
+ * @returns {object}
+ */
+function everything(snapshot) {
+  const known = SPREAD.get(snapshot);
+  const all = known ?? Object.fromEntries(snapshot.keys.map(({ name }) => [name, snapshot.value(name)]));
+  if (known === undefined) SPREAD.set(snapshot, all);
+  /** @type {Record<string, unknown>} */
+  const copy = { ...all };
+  for (const { name, format } of snapshot.keys) {
+    if (format === 'json') copy[name] = snapshot.value(name);
+  }
+  return copy;
 }
 
 /**

@@ -2,9 +2,9 @@
 
 // Finds values in a text and puts the names of their keys there. Pure: built once from snapshots, then only read.
 //
-// Every form of every value is a pattern of at least 8 characters, looked for in the text as it is written and as it reads. A filter of bits, asked with a rolling hash of the last 8 characters,
-// says "nothing begins here" for almost every place of almost every text; where it does not, the first 8 characters lead to the few
-// patterns that begin so, which are sorted: a binary search finds the longest one that stands here.
+// Every form of every value is a pattern of at least 8 characters, looked for in the text as it is written and as it reads. A filter of
+// bits, asked with a rolling hash of the last 8 characters, says "nothing begins here" for almost every place of almost every text. Where
+// it does not, the first 8 characters lead to the few patterns that begin so, which are sorted: a binary search finds the longest one.
 
 const { formsOf } = require('./forms');
 const { leavesOf, SHORTEST } = require('./leaves');

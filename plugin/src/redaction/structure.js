@@ -10,6 +10,9 @@ const { types } = require('node:util');
 /** Stands for what could not be looked at. */
 const WITHHELD = '‹SECRETS: withheld, could not be redacted›';
 
+/** Words may lead to further words, each made anew and never ending. */
+const MOST_SAID = 100_000;
+
 // A debug message of an HTTP request leads to the whole server; Node-RED shows none of these either.
 const INTERNAL_KEYS = new Set(['_req', '_res']);
 const INTERNAL_KINDS = new Set(['ServerResponse', 'Socket', 'TLSSocket']);
@@ -20,6 +23,7 @@ const INTERNAL_KINDS = new Set(['ServerResponse', 'Socket', 'TLSSocket']);
  * @param {T} value
  * @param {number} [enough] the reader cuts strings, lists and bytes after so many
  * @returns {T}
+ * @throws {RangeError} where a value nests too deep to be copied, or never ends
  */
 function redactValue(redactor, value, enough = Infinity) {
   if (redactor.size === 0) return value;
@@ -37,6 +41,7 @@ function redactValue(redactor, value, enough = Infinity) {
 function holdsSecret(redactor, value, enough) {
   const seen = new Set();
   const open = [value];
+  let said = 0;
   while (open.length > 0) {
     const next = open.pop();
     if (typeof next === 'string') {
@@ -46,6 +51,11 @@ function holdsSecret(redactor, value, enough) {
       if (types.isUint8Array(next)) {
         if (redactBytes(redactor, next, enough) !== next) return true;
       } else {
+        if (speaks(next)) {
+          said += 1;
+          if (said > MOST_SAID) throw new RangeError('an object that never ends');
+          open.push(saidBy(next));
+        }
         push(open, partsOf(next, enough));
       }
     }
@@ -59,8 +69,7 @@ function push(open, parts) {
 }
 
 /**
- * Whether there is something inside to look at. A proxy's traps are somebody's code; what an object says of itself in `toJSON` is looked
- * at when it has been said.
+ * Whether there is something inside to look at. A proxy's traps are somebody's code.
  * @param {unknown} value
  * @returns {value is object}
  */
@@ -68,8 +77,24 @@ function isOpen(value) {
   if (typeof value !== 'object' || value === null || types.isProxy(value)) return false;
   if (types.isUint8Array(value) || types.isMap(value) || types.isSet(value) || Array.isArray(value)) return true;
   if (ArrayBuffer.isView(value) || types.isAnyArrayBuffer(value) || types.isDate(value) || types.isRegExp(value)) return false;
-  if (INTERNAL_KINDS.has(value.constructor?.name)) return false;
-  return typeof (/** @type {any} */ (value).toJSON) !== 'function';
+  return !INTERNAL_KINDS.has(value.constructor?.name);
+}
+
+/**
+ * Whether an object has words of its own for what it holds, such as a URL: its parts may be private, and a copy of it no object of its kind.
+ * @param {object} value
+ */
+function speaks(value) {
+  return typeof (/** @type {any} */ (value).toJSON) === 'function' || value instanceof URLSearchParams;
+}
+
+/** @param {any} value @returns {unknown} */
+function saidBy(value) {
+  try {
+    return value instanceof URLSearchParams ? String(value) : value.toJSON();
+  } catch {
+    return WITHHELD;
+  }
 }
 
 /**
@@ -115,7 +140,7 @@ function isError(value) {
 
 /** Copies a value with all that it refers to, in circles too, and replaces on the way. */
 class Copier {
-  /** @type {Map<object, object>} */
+  /** @type {Map<object, any>} */
   #copies = new Map();
 
   /**
@@ -136,11 +161,12 @@ class Copier {
     return /** @type {any} */ (typeof value === 'string' ? this.redactor.redact(value, this.enough) : isOpen(value) ? this.#object(value) : value);
   }
 
-  /** @param {object} value @returns {object} */
+  /** @param {object} value @returns {any} */
   #object(value) {
     const known = this.#copies.get(value);
     if (known !== undefined) return known;
     if (types.isUint8Array(value)) return redactBytes(this.redactor, value, this.enough);
+    if (speaks(value)) return this.#spoken(value);
     const copy = emptyLike(value);
     this.#copies.set(value, copy);
     if (types.isMap(value)) {
@@ -154,6 +180,14 @@ class Copier {
       this.#properties(value, copy);
     }
     return copy;
+  }
+
+  /** Its own words, where there is something to replace in them or in it. @param {object} value @returns {any} */
+  #spoken(value) {
+    this.#copies.set(value, value); // should it lead to itself
+    const shown = holdsSecret(this.redactor, value, this.enough) ? this.copy(saidBy(value)) : value;
+    this.#copies.set(value, shown);
+    return shown;
   }
 
   /** @param {object} value @param {object} copy */

@@ -21,6 +21,11 @@ const SETTINGS = {
   diagnostics: { enabled: true, ui: true },
   runtimeState: { enabled: true, ui: true },
 };
+/** A log of one's own, as settings.js may have it: each entry, with all that is in it, into a file. */
+const LOG_FILE = `const { appendFileSync } = require('node:fs');
+const { inspect } = require('node:util');
+settings.logging.file = { level: 'trace', metrics: true, audit: true, handler: () => (entry) => appendFileSync(__dirname + '/own.log', inspect(entry, { depth: null }) + '\\n' + String(entry.msg?.stack) + '\\n') };
+`;
 const KEYS = [...Object.keys(TEXT), ...Object.keys(JSON_VALUES)];
 
 /** All that the admin API answers to a GET. */
@@ -145,7 +150,7 @@ for (const runtime of [4, 5]) {
     before(async () => {
       volume = KubeletVolume.create();
       volume.swap(delivered({ text: TEXT, json: JSON_VALUES }));
-      red = await NodeRed.start({ runtime, mount: volume.path, flows: FLOWS, settings: SETTINGS });
+      red = await NodeRed.start({ runtime, mount: volume.path, flows: FLOWS, settings: SETTINGS, settingsSource: LOG_FILE });
       editors = new Map([['editor', await red.comms('editor')], ['reader', await red.comms('reader')]]);
       answer = await red.request('/show');
       await red.request('/throw');
@@ -184,6 +189,7 @@ for (const runtime of [4, 5]) {
       const files = red.files();
       assert.ok([...files.keys()].some((name) => name.includes('context')), 'the context was written');
       assert.ok([...files.values()].some((content) => content.includes('"harmless"')), 'with what the flow wrote beside SECRETS');
+      assert.ok(String(files.get('data/own.log')).includes('‹SECRETS.unicode›'), 'a log handler of settings.js wrote names');
       assert.deepEqual(scanAll(files), []);
     });
 

@@ -160,3 +160,18 @@ for (const runtime of [4, 5]) {
     });
   });
 }
+
+test('installed from the palette while Node-RED runs, it guards nodes that were there before', async (t) => {
+  const volume = KubeletVolume.create();
+  t.after(() => volume.remove());
+  volume.swap(values(OLD));
+  const red = await NodeRed.start({ runtime: 5, plugin: 'none', mount: volume.path, flows });
+  t.after(() => red.remove());
+  const editor = await red.comms('reader');
+  await red.install();
+  await red.deploy(flows);
+  assert.equal((await red.request('/show')).json.token, TOKEN);
+  await red.until(() => editor.text().includes('status ‹SECRETS.token›'), 'the last of what is shown');
+  await red.said(/\[error\] \[function:show\] without: ‹SECRETS\.token›/);
+  assert.equal(editor.text().includes(TOKEN.slice(0, 8)) || red.console.includes(TOKEN.slice(0, 8)), false);
+});

@@ -13,8 +13,8 @@ const TAB = 'tab';
 function values(version = 1) {
   return {
     version,
-    text: { token: `t0ken-"of"\\version ${version}==&+/`, place: `pl4ce-of-version-${version}`, 'a.b': `d0tted-of-version-${version}` },
-    json: { login: { user: `us3r-of-version-${version}`, roles: ['reader', `r0le-of-version-${version}`] } },
+    text: { token: `t0ken-"q7"\\w ${version}z==&+/`, place: `pl4ce-m3k-${version}xv8`, 'a.b': `d0tted-h5j-${version}ub2` },
+    json: { login: { user: `us3r-c9f-${version}pw6`, roles: ['reader', `r0le-n4t-${version}sg1`] } },
   };
 }
 
@@ -45,6 +45,7 @@ function ways(store, version = 1) {
     say('dotted', `global.get('SECRETS["a.b"]')`, text['a.b']),
     say('array', 'global.get(["SECRETS.token", "SECRETS.none", "SECRETS.login.user"])', [token, null, json.login.user]),
     say('named-store', `global.get("SECRETS.token", ${JSON.stringify(store)})`, token),
+    say('parent', 'flow.get("$parent.SECRETS.token")', token),
     say('metadata', '[global.get("SECRETS_METADATA.version"), global.get("SECRETS_METADATA.keys").map((key) => key.name)]', [version, names]),
     say('none', '[typeof global.get("SECRETS.none"), typeof global.get("SECRETS.constructor"), typeof global.SECRETS.none]', Array(3).fill('undefined')),
     say('property', 'global.SECRETS.token', token),

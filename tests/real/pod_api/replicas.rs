@@ -51,6 +51,21 @@ async fn a_follower_serves_everything_and_a_request_survives_the_leader() {
     assert_eq!((&status["version"], &status["syncing"]), (&json!(2), &json!(false)));
     assert!(!leads(&follower));
 
+    // Two replicas are asked at the same moment: one writes, the other joins.
+    tenant.sync(json!({"suspend": true})).await;
+    tenant.until_condition("Ready", "True/Suspended").await;
+    tenant.running("b", "ingest").await;
+    let other = Pod::new(&tenant, "b", &leader).await;
+    other.status().await;
+    let ask = json!({"trigger": "save"});
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let (here, there) = tokio::join!(pod.sync(ask.clone()), other.sync(ask));
+    assert_eq!((here.status, &here.body["state"]), (202, &json!("suspended")), "{here:?}");
+    assert_eq!(here.body["request"], there.body["request"], "{there:?}");
+    tenant.sync(json!({"suspend": false})).await;
+    let request = here.body["request"].as_str().unwrap().to_owned();
+    tenant.until_status("handled", |status| status.last_handled_sync_request.as_ref() == Some(&request)).await;
+
     // The leader hangs, takes no more of a request than the annotation, and is killed: it is still done, once.
     leader.signal("STOP");
     tenant.entry(&[("A", "3")]).await;

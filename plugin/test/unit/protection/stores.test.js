@@ -45,6 +45,12 @@ describe('the stores of settings.js', () => {
     assert.deepEqual(storage, { a: { module: 'no-such-store' }, b: {}, c: { module: 7 } });
   });
 
+  it('are all left alone where one cannot be changed', () => {
+    const storage = { a: { module: 'memory' }, b: Object.freeze({ module: 'memory' }) };
+    assert.throws(() => wrapFactories(storage, builtIn, (store) => store), TypeError);
+    assert.deepEqual(storage, { a: { module: 'memory' }, b: { module: 'memory' } });
+  });
+
   it('are not given back over what somebody else has put there since', () => {
     const storage = { a: { module: 'memory' } };
     const undo = wrapFactories(storage, builtIn, (store) => store);

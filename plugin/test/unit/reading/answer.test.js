@@ -37,6 +37,16 @@ describe('what a flow reads', () => {
     assert.equal(read('SECRETS.login.roles.length'), 2);
   });
 
+  it('is a copy of its own at each read', () => {
+    const first = /** @type {any} */ (read('SECRETS'));
+    first.login.roles.push('mine');
+    first.token = 'mine';
+    delete first.number;
+    const second = /** @type {any} */ (read('SECRETS'));
+    assert.deepEqual(Object.keys(second).sort(), SPACE.keys.map((key) => key.name).sort());
+    assert.deepEqual([second.token, second.login.roles, second.number], ['a text', ['a', { deep: null }], 7]);
+  });
+
   it('is found by every name that a key may have', () => {
     assert.equal(read('SECRETS["a.b"]'), 'dotted');
     assert.equal(read('SECRETS.a.b'), undefined);
@@ -62,6 +72,7 @@ describe('what a flow reads', () => {
     const all = /** @type {any} */ (read('SECRETS', odd));
     assert.deepEqual(Object.keys(all), ['__proto__']);
     assert.equal(Object.getPrototypeOf(all), Object.prototype);
+    assert.deepEqual(Object.getOwnPropertyDescriptor(read('SECRETS', odd), '__proto__')?.value, { polluted: true });
     assert.deepEqual(read('SECRETS.__proto__', odd), { polluted: true });
     assert.equal(({}).polluted, undefined);
   });

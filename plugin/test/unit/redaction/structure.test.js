@@ -4,7 +4,7 @@ const assert = require('node:assert/strict');
 const { test } = require('node:test');
 const vm = require('node:vm');
 const { Redactor } = require('../../../src/redaction/redactor');
-const { redactValue } = require('../../../src/redaction/structure');
+const { WITHHELD, redactValue } = require('../../../src/redaction/structure');
 const { snapshotOf } = require('./snapshots');
 
 const TOKEN = 'tok-4f9a1c77e2';
@@ -81,6 +81,27 @@ test('instances keep their class, and getters are not called', () => {
   assert.ok(copy.card instanceof Card);
   assert.equal(copy.card.pin, LABEL);
   assert.equal(called, 0);
+});
+
+test('what speaks for itself is shown by its own words, where they or its parts hold a value', () => {
+  const url = new URL(`https://api.example.org/?key=${TOKEN}`);
+  const spoken = { toJSON: () => ({ said: [TOKEN] }) };
+  const hiding = { pin: TOKEN, toJSON: () => 'a card' };
+  const broken = { pin: TOKEN, toJSON() { throw new Error(TOKEN); } };
+  const looped = { toJSON: () => [looped, TOKEN] };
+  const other = new URL('https://example.org');
+  const copy = redact({ url, query: url.searchParams, spoken, hiding, broken, looped, other, date: new Date(0) });
+  assert.equal(copy.url, `https://api.example.org/?key=${LABEL}`);
+  assert.equal(copy.query, `key=${LABEL}`);
+  assert.deepEqual(copy.spoken, { said: [LABEL] });
+  assert.equal(copy.hiding, 'a card');
+  assert.equal(copy.broken, WITHHELD);
+  assert.equal(copy.looped[1], LABEL);
+  assert.equal(copy.other, other);
+  assert.deepEqual(copy.date, new Date(0));
+  assert.equal(redact(other), other);
+  const endless = () => ({ toJSON: () => ({ next: endless() }) });
+  assert.throws(() => redact(endless()), RangeError);
 });
 
 test('a reader that cuts is not made to wait for what it does not show', () => {
