@@ -13,7 +13,7 @@ use std::{
 };
 
 use anyhow::{Result, bail};
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use rustls::{
     ServerConfig, ServerConnection, StreamOwned,
     pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer},
@@ -101,6 +101,8 @@ fn certified(host: IpAddr) -> Result<(Arc<ServerConfig>, String)> {
     let ca_key = KeyPair::generate()?;
     let mut ca = CertificateParams::default();
     ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    // Another name than the server's certificate: OpenSSL takes one that is named as its issuer for self-signed.
+    ca.distinguished_name.push(DnType::CommonName, "bare API");
     let ca_pem = ca.self_signed(&ca_key)?.pem();
     let key = KeyPair::generate()?;
     let cert = CertificateParams::new(vec![host.to_string()])?.signed_by(&key, &Issuer::new(ca, ca_key))?;

@@ -16,16 +16,15 @@ use rustix::{
 
 /// The net below the watch.
 const POLL: Duration = Duration::from_secs(15);
-/// Without a watch, the one link is looked at so often. Linux gives a user 128 inotify instances by default, and all
-/// containers of one uid on a node share them: the 129th pod gets none.
-const DEAF: Duration = Duration::from_millis(200);
+/// How often the link is looked at where it cannot be watched. A user may have so many watches on a node, often 128, in all
+/// pods together.
+const GLANCE: Duration = Duration::from_millis(250);
 
 /// A watch of the mounted folder, not of a file in it: a watch of a file, or of `..data`, follows the old target and is
 /// deaf after the first swap.
 pub struct Watch {
     mount: PathBuf,
     events: Option<OwnedFd>,
-    /// Where `..data` led when it was armed.
     target: Option<PathBuf>,
 }
 
@@ -35,14 +34,10 @@ impl Watch {
         Self { mount, events: None, target: None }
     }
 
-    fn target(&self) -> Option<PathBuf> {
-        fs::read_link(self.mount.join("..data")).ok()
-    }
-
     /// Forgets what was seen before, and sees every rename to a name in the folder from now on. A folder that was mounted
     /// later, or mounted over, is watched as well; one that is watched already stays so.
     pub fn arm(&mut self) {
-        self.target = self.target();
+        self.target = self.target_now();
         self.events = self.events.take().or_else(|| inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK).ok());
         let Some(events) = &self.events else { return };
         // What they say does not matter: the folder is read next.
@@ -54,7 +49,7 @@ impl Watch {
 
     /// Waits for a rename since [`Watch::arm`], a while at most. Says whether there was one.
     pub fn wait(&self) -> bool {
-        let Some(events) = &self.events else { return self.wait_deaf() };
+        let Some(events) = &self.events else { return self.glance() };
         let limit = Timespec { tv_sec: POLL.as_secs().cast_signed(), tv_nsec: 0 };
         match poll(&mut [PollFd::new(events, PollFlags::IN)], Some(&limit)) {
             Ok(count) => count > 0,
@@ -62,22 +57,24 @@ impl Watch {
         }
     }
 
-    fn wait_deaf(&self) -> bool {
+    fn glance(&self) -> bool {
         let began = Instant::now();
         while began.elapsed() < POLL {
-            thread::sleep(DEAF);
-            if self.target() != self.target {
+            thread::sleep(GLANCE);
+            if self.target_now() != self.target {
                 return true;
             }
         }
         false
     }
+
+    fn target_now(&self) -> Option<PathBuf> {
+        fs::read_link(self.mount.join("..data")).ok()
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Instant;
-
     use super::*;
     use crate::snapshot::tests::Mount;
 
@@ -95,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn where_no_watch_can_be_had_a_swap_is_seen_within_a_moment() {
+    fn where_nothing_can_be_watched_a_swap_is_seen_all_the_same() {
         let mount = Mount::new();
         let mut watch = Watch::new(mount.path().to_owned());
         for revision in ["1-a", "2-b"] {
