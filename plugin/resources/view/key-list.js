@@ -134,20 +134,16 @@ class Row {
     this.#text = text;
     this.#name = name;
     this.#copy = copy;
-    this.#format = element('span', { role: 'gridcell', class: 'secret-manager-format' });
+    this.#format = element('span');
     this.#mark = element('span', { class: 'secret-manager-mark', hidden: true });
     this.#use = element('button', { type: 'button', tabindex: '-1', class: 'secret-manager-plain secret-manager-link', onclick: () => this.#toggle() });
-    this.#users = element('div', { hidden: true });
+    this.#users = element('div', { role: 'gridcell', class: 'secret-manager-users', hidden: true });
     this.root = element('div', { role: 'row', tabindex: '-1', class: 'secret-manager-key' },
       element('span', { role: 'rowheader', class: 'secret-manager-name' }, element('code', {}, name), this.#mark),
-      this.#format,
-      element('span', { role: 'gridcell', class: 'secret-manager-mask' },
-        element('span', { 'aria-hidden': 'true' }, MASK), element('span', { class: 'secret-manager-unseen' }, text.say('sidebar.secrets.masked'))),
-      element('span', { role: 'gridcell', class: 'secret-manager-used' }, this.#use, this.#users),
-      element('span', { role: 'gridcell', class: 'secret-manager-copy' }, icon('clone'), ...FORMS.map((form) => element('button', {
-        type: 'button', tabindex: '-1', class: 'secret-manager-plain', title: reference(name, form),
-        'aria-label': text.say(`sidebar.secrets.copy.${form}`, { text: reference(name, form) }), onclick: () => this.#copy(form),
-      }, text.say(`sidebar.secrets.form.${form}`)))));
+      element('div', { role: 'gridcell', class: 'secret-manager-value' }, this.#format, ' ',
+        element('span', { 'aria-hidden': 'true' }, MASK), element('span', { class: 'secret-manager-unseen' }, text.say('sidebar.secrets.masked')),
+        element('span', { class: 'secret-manager-copy' }, icon('clone'), ...FORMS.map((form) => this.#copier(form)))),
+      element('span', { role: 'gridcell', class: 'secret-manager-used' }, this.#use), this.#users);
   }
 
   /**
@@ -168,6 +164,14 @@ class Row {
     this.#use.textContent = this.#text.count('sidebar.secrets.used', nodes.length);
     this.#open = this.#open && nodes.length > 1;
     this.#showUsers();
+  }
+
+  /** @param {import('../references.js').Form} form */
+  #copier(form) {
+    const label = this.#text.say(`sidebar.secrets.copy.${form}`, { text: reference(this.#name, form) });
+    return element('button', {
+      type: 'button', tabindex: '-1', class: 'secret-manager-plain', title: label, 'aria-label': label, onclick: () => this.#copy(form),
+    }, this.#text.say(`sidebar.secrets.form.${form}`));
   }
 
   /** One is shown in its flow at once, of several there is a choice. */

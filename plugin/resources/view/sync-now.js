@@ -16,7 +16,7 @@ export class SyncNow {
   constructor(text, commands) {
     this.#text = text;
     this.#icon = icon('refresh');
-    this.#button = element('button', { type: 'button', class: 'red-ui-button red-ui-button-small secret-manager-sync', onclick: () => commands.syncNow() },
+    this.#button = element('button', { type: 'button', class: 'red-ui-button secret-manager-sync', onclick: () => commands.syncNow() },
       this.#icon, element('span', {}, text.say('sidebar.sync.now')));
     this.#said = element('p', { role: 'status', class: 'secret-manager-outcome' });
     this.root = element('div', { class: 'secret-manager-sync-now' }, this.#button, this.#said);

@@ -7,7 +7,7 @@ import { element } from '../dom.js';
  * @param {readonly import('../usage.js').User[]} nodes
  */
 export function users(RED, text, nodes) {
-  return element('ul', { class: 'secret-manager-users' }, ...nodes.map(({ id, label, flow }) => element('li', {}, element('button', {
+  return element('ul', {}, ...nodes.map(({ id, label, flow }) => element('li', {}, element('button', {
     type: 'button', class: 'secret-manager-plain secret-manager-link', onclick: () => RED.view.reveal(id),
   }, flow === '' ? label : text.say('sidebar.secrets.user', { label, flow })))));
 }

@@ -109,9 +109,16 @@ class Editor {
     return place.filter({ hasText: text }).waitFor();
   }
 
-  /** A picture of the tab as a whole. @param {string} file */
-  async picture(file) {
-    await this.page.setViewportSize({ width: 1400, height: 2400 });
+  /**
+   * A picture of the tab as a whole.
+   * @param {string} file
+   * @param {import('playwright-core').Locator} pointed what the pointer is on
+   */
+  async picture(file, pointed) {
+    await this.page.setViewportSize({ width: 1400, height: 1200 });
+    // The messages of the Debug tab stand below it, and give way.
+    await this.page.locator('[data-tab-id=debug]').first().click();
+    await pointed.hover();
     const height = await this.tab.evaluate((tab) => [...tab.children].reduce((sum, section) => sum + section.getBoundingClientRect().height, 0));
     const box = await this.tab.boundingBox();
     if (box === null || box.height < height) throw new Error('the tab is cut');

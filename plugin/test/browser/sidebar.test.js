@@ -84,7 +84,7 @@ for (const runtime of /** @type {const} */ ([4, 5])) {
       const press = async (/** @type {string[]} */ ...keys) => { for (const key of keys) await editor.page.keyboard.press(key); };
       await press('ArrowDown', 'ArrowDown', 'ArrowUp'); // a.b is the first.
       assert.match(await editor.page.evaluate(() => document.activeElement?.textContent ?? ''), /^a\.b/);
-      await press('ArrowRight', 'ArrowRight', 'Enter'); // used by, Function
+      await press('ArrowRight', 'ArrowRight', 'ArrowLeft', 'Enter'); // Function is the first.
       await editor.says(editor.tab, 'Copied global.SECRETS["a.b"]');
       assert.equal(await editor.clipboard(), 'global.SECRETS["a.b"]');
       assert.match(await editor.page.evaluate(() => document.activeElement?.getAttribute('aria-label') ?? ''), /Function/, 'the focus stays');
@@ -263,7 +263,7 @@ for (const runtime of /** @type {const} */ ([4, 5])) {
         await editor.tab.getByText('missing in this space').click();
         await editor.key('my_api_token').hover();
         await check(editor);
-        if (process.env.PICTURES === '1' && runtime === 5) await editor.picture(path.join(PICTURES, `sidebar-${scheme}.png`));
+        if (process.env.PICTURES === '1' && runtime === 5) await editor.picture(path.join(PICTURES, `sidebar-${scheme}.png`), editor.key('my_api_token'));
       });
     }
 
