@@ -32,10 +32,10 @@ fn installing_it_warns_of_nothing() {
 
 #[test]
 fn the_samples_leave_to_people_what_people_set_in_the_editor() {
-    install();
-    for (resource, field) in [("sss/secrets", "autoSync"), ("flowapp/ingest", "syncOnSave")] {
-        let value = kubectl(&format!("get {resource} -n newsroom-dev -o jsonpath={{.spec.{field}}}"), "").done();
-        assert_eq!(value, "", "{resource} sets {field}");
+    let samples = kubectl(&format!("kustomize {}/deploy/samples", env!("CARGO_MANIFEST_DIR")), "").done();
+    for (kind, field) in [("SpaceSecretSync", "autoSync"), ("FlowApp", "syncOnSave")] {
+        assert!(samples.contains(&format!("kind: {kind}")), "{samples}");
+        assert!(!samples.contains(&format!("{field}:")), "a {kind} sets {field}");
     }
 }
 

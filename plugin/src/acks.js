@@ -1,6 +1,7 @@
 'use strict';
 
 const { NoAnswer } = require('./client');
+const { reason } = require('./reason');
 
 /** @typedef {import('./problem').ProblemWord} ProblemWord */
 /** @typedef {{name: string, version: string, plugin: string, protection: string}} Runtime */
@@ -117,8 +118,7 @@ class Acks {
     try {
       const { status, body, retryAfterMs } = await this.#client.call('POST', '/v1/acks', { body: ack });
       if (status >= 200 && status < 300) return 'taken';
-      const reason = /^\w{1,64}$/.test(body?.reason) ? ` ${body.reason}` : '';
-      return { why: `${status}${reason}`, afterMs: retryAfterMs };
+      return { why: [status, reason(body?.reason)].filter(Boolean).join(' '), afterMs: retryAfterMs };
     } catch (error) {
       if (!(error instanceof NoAnswer)) return { why: 'RuntimeError', afterMs: null };
       // Not told whom to call: the swap that tells it brings us back here.

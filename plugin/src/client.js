@@ -4,7 +4,10 @@ const https = require('node:https');
 
 const mount = require('./mount');
 
-/** @typedef {{status: number, body: any, retryAfterMs: number | null}} Answer `body`: parsed JSON, also problem+json, or null */
+/**
+ * `body`: parsed JSON, also problem+json, or null.
+ * @typedef {{status: number, body: any, etag: string | null, retryAfterMs: number | null}} Answer
+ */
 /** @typedef {'NotTold' | 'BadAddress' | 'Unreachable' | 'TimedOut' | 'AnswerTooLarge'} NoAnswerWord */
 
 const DEADLINE_MS = 5_000;
@@ -111,6 +114,7 @@ function answer(request, payload) {
       response.on('end', () => resolve({
         status: response.statusCode ?? 0,
         body: json(response.headers['content-type'], Buffer.concat(chunks)),
+        etag: response.headers.etag ?? null,
         retryAfterMs: retryAfter(response.headers['retry-after']),
       }));
     });

@@ -18,6 +18,8 @@ const PAST = 16;
 class Holder extends EventEmitter {
   /** @type {Snapshot | null} */
   #current = null;
+  /** @type {Date | null} */
+  #loadedAt = null;
   /** @type {State} */
   #state = 'loading';
   /** @type {Date | null} */
@@ -32,6 +34,8 @@ class Holder extends EventEmitter {
 
   /** What flows read: the last good one, also while something is wrong with the newest. */
   get current() { return this.#current; }
+  /** Since when flows read it. */
+  get loadedAt() { return this.#loadedAt; }
   /** `waiting`: flows run without secrets until the first good snapshot comes. */
   get state() { return this.#state; }
   /** Since when what flows read may be old. */
@@ -52,12 +56,14 @@ class Holder extends EventEmitter {
   /**
    * Flows read this snapshot from now on. The same content again is no event.
    * @param {Snapshot} snapshot
+   * @param {Date} [now]
    */
-  load(snapshot) {
+  load(snapshot, now = new Date()) {
     const previous = this.#current;
     const same = snapshot.equals(previous);
     if (!same) {
       this.#current = snapshot;
+      this.#loadedAt = now;
       this.#past = [...this.#past.filter((past) => past !== snapshot.revision), snapshot.revision].slice(-PAST);
     }
     const moved = this.#become('loaded', null, null, null);

@@ -2,6 +2,7 @@
 
 const { Acks } = require('./acks');
 const { Client } = require('./client');
+const editor = require('./editor');
 const { Holder } = require('./holder');
 const { countLegacyNodes } = require('./legacy-nodes');
 const { Loader } = require('./loader');
@@ -26,8 +27,15 @@ class Plugin {
   #options;
   #log;
   #holder = new Holder();
+  #client;
   /** What was installed, in the order of installation. @type {Closing[]} */
   #parts = [];
+  /** Stays when the plugin steps back: people are told why. @type {import('./editor').Editor | null} */
+  #editor = null;
+  /** @type {ProtectionMode} */
+  #protection = 'none';
+  /** Why there is none, for people. @type {string | null} */
+  #unprotected = null;
   /** @type {number | null} */
   #legacyNodes = null;
 
@@ -36,11 +44,14 @@ class Plugin {
     this.#RED = RED;
     this.#options = readOptions(RED.settings, process.env);
     this.#log = createLog(RED);
+    this.#client = new Client(this.#options.mountPath);
   }
 
   /** @returns {Promise<void> | undefined} */
   start() {
-    this.#RED.plugins.registerPlugin(ID, { type: ID, onremove: () => this.#close() });
+    this.#RED.plugins.registerPlugin(ID, { type: ID, onremove: () => this.#remove() });
+    this.#editor = editor.install(this.#RED, { holder: this.#holder, client: this.#client, log: this.#log, about: () => this.#about() });
+    this.#RED.events.on('runtime-event', this.#count);
     const told = this.#flowAppVersion();
     if (!servesSecrets(told)) {
       this.#log.warn('version.legacy', { version: told ?? '' });
@@ -48,21 +59,20 @@ class Plugin {
     }
 
     const { mountPath, waitMs } = this.#options;
-    const mode = this.#installParts();
+    this.#protection = this.#installParts();
     const loader = new Loader(mountPath, this.#holder, this.#log);
-    const acks = new Acks({ standing: () => this.#standing(mode), client: new Client(mountPath), log: this.#log });
+    const acks = new Acks({ standing: () => this.#standing(), client: this.#client, log: this.#log });
     const onSwap = () => {
       loader.load();
       acks.look({ swapped: true });
+      this.#editor?.swapped();
       this.#stepBackWhenTold();
     };
     this.#parts.push(acks, new Watcher(mountPath, onSwap));
     // On Start code of the flows reads what stands in the mount at this moment, not what a watch has told of.
     this.#listen('flows:starting', onSwap);
-    this.#listen('runtime-event', (/** @type {any} */ event) => {
-      if (event.id !== 'runtime-deploy') return;
-      this.#legacyNodes = countLegacyNodes(this.#RED, this.#options.legacyNodeType);
-      acks.look();
+    this.#listen('runtime-event', (/** @type {any} */ { id }) => {
+      if (id === 'runtime-deploy') acks.look();
     });
     this.#holder.on('state', () => acks.look());
     const waiting = loader.first(waitMs);
@@ -92,22 +102,37 @@ class Plugin {
    * @returns {ProtectionMode}
    */
   #withoutSecrets(reason) {
+    this.#unprotected = reason;
     this.#log.error('protection.none', { reason });
     return 'none';
   }
 
-  /**
-   * @param {ProtectionMode} mode
-   * @returns {import('./acks').Standing}
-   */
-  #standing(mode) {
+  /** @returns {import('./acks').Standing} */
+  #standing() {
     return {
       holder: this.#holder,
       told: mount.told(this.#options.mountPath, 'revision'),
-      runtime: { name: 'node-red', version: this.#nodeRedVersion(), plugin: PLUGIN_VERSION, protection: mode },
+      runtime: { name: 'node-red', version: this.#nodeRedVersion(), plugin: PLUGIN_VERSION, protection: this.#protection },
       legacyNodes: this.#legacyNodes,
     };
   }
+
+  /** @returns {import('./editor/state').About} */
+  #about() {
+    const told = this.#flowAppVersion();
+    return {
+      plugin: PLUGIN_VERSION, served: servesSecrets(told), flowAppVersion: told,
+      protection: this.#protection, protectionReason: this.#unprotected,
+      legacy: { type: this.#options.legacyNodeType, count: this.#legacyNodes },
+    };
+  }
+
+  /** Before what hangs on its result hears of the deploy. */
+  #count = (/** @type {{id: string}} */ { id }) => {
+    if (id !== 'runtime-deploy') return;
+    this.#legacyNodes = countLegacyNodes(this.#RED, this.#options.legacyNodeType);
+    this.#editor?.look();
+  };
 
   /** From a checkout it says `4.1.15-git`. */
   #nodeRedVersion() {
@@ -123,6 +148,7 @@ class Plugin {
     const told = this.#flowAppVersion();
     if (servesSecrets(told)) return;
     this.#close();
+    this.#editor?.look();
     this.#log.warn('version.legacy', { version: told ?? '' });
   }
 
@@ -133,6 +159,12 @@ class Plugin {
   #listen(event, listener) {
     this.#RED.events.on(event, listener);
     this.#parts.push({ close: () => this.#RED.events.removeListener(event, listener) });
+  }
+
+  #remove() {
+    this.#close();
+    this.#editor?.close();
+    this.#RED.events.removeListener('runtime-event', this.#count);
   }
 
   #close() {

@@ -6,6 +6,9 @@ const { LINK, target } = require('./mount');
 
 // What the file system forgets to tell (an overflow, a mount over the mount) is seen this late.
 const POLL_MS = 20_000;
+// Where no watch can be had, the one link is looked at so often. Linux gives a user 128 inotify instances by default, and
+// all containers of one uid on a node share them: the 129th Node-RED gets none.
+const DEAF_POLL_MS = 200;
 
 /**
  * Tells of each swap of a mount, at once.
@@ -20,6 +23,7 @@ class Watcher {
   #watch = null;
   /** @type {NodeJS.Timeout | null} */
   #poll = null;
+  #pollMs;
   #seen;
 
   /**
@@ -30,14 +34,26 @@ class Watcher {
   constructor(mountPath, onSwap, { pollMs = POLL_MS } = {}) {
     this.#mountPath = mountPath;
     this.#onSwap = onSwap;
+    this.#pollMs = pollMs;
     this.#seen = this.#look();
     this.#arm();
-    this.#poll = setInterval(() => this.#check(), pollMs).unref();
+    this.#schedule();
   }
 
   close() {
-    if (this.#poll !== null) clearInterval(this.#poll);
+    if (this.#poll !== null) clearTimeout(this.#poll);
+    this.#poll = null;
     this.#disarm();
+  }
+
+  #schedule() {
+    if (this.#poll !== null) clearTimeout(this.#poll);
+    // Deaf: there is a folder and no watch of it.
+    const deaf = this.#watch === null && this.#seen.folder !== null;
+    this.#poll = setTimeout(() => {
+      this.#check();
+      if (this.#poll !== null) this.#schedule();
+    }, deaf ? Math.min(DEAF_POLL_MS, this.#pollMs) : this.#pollMs).unref();
   }
 
   #arm() {
@@ -46,7 +62,10 @@ class Watcher {
         // With fsGroup the kubelet also touches the old link just before: a change, not a rename.
         if (event === 'rename' && (name === LINK || name === null)) this.#tell();
       });
-      this.#watch.on('error', () => this.#disarm());
+      this.#watch.on('error', () => {
+        this.#disarm();
+        this.#schedule();
+      });
     } catch {
       this.#disarm(); // No such folder, or no watches left: the poll tries again.
     }

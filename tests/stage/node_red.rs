@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use devcluster::{Image, Layer};
 use serde_json::{Value as Json, json};
 
@@ -21,11 +21,14 @@ pub const PATH: &str = "/token";
 
 const TAG: &str = "localhost/flow-app:1";
 
-/// Its image, with the plugin as the sources are now; made where it is not there yet.
+/// Its image, with the plugin as the sources are now and as it is published; made where it is not there yet.
 pub fn image() -> Result<PathBuf> {
     let source = super::root().join("plugin");
+    let package: Json = serde_json::from_slice(&std::fs::read(source.join("package.json"))?)?;
+    let files = package["files"].as_array().context("package.json has no files")?.iter().filter_map(Json::as_str);
+    let there = files.filter(|name| source.join(name).exists());
     let put = |layer: Layer, name: &str| layer.put(&format!("{PLUGIN}/{name}"), source.join(name));
-    ["package.json", "src"].into_iter().fold(Layer::on(Image::NodeRed, NAME), put).archive()
+    put(there.fold(Layer::on(Image::NodeRed, NAME), put), "package.json").archive()
 }
 
 /// So many pods of it.

@@ -208,6 +208,16 @@ describe('how it is acknowledged', () => {
     assert.equal(sent.length, 2);
   });
 
+  test('also that of a proxy, which gives no reason', async (t) => {
+    const { sent, operator, lines, look, pass } = acknowledging(t, 1);
+    operator.answer = () => ({ status: 503, body: null, retryAfterMs: 5_000 });
+    await look();
+    await pass(4_750);
+    assert.deepEqual([sent.length, lines], [1, ['warn acks.away 503']]);
+    await pass(250);
+    assert.equal(sent.length, 2);
+  });
+
   test('a swap may have brought the token that was missing', async (t) => {
     const { sent, operator, look } = acknowledging(t, 1);
     operator.answer = refused(401);

@@ -102,6 +102,15 @@ test('what the watch does not tell of, the poll sees', async (t) => {
   await until(1);
 });
 
+test('where no watch can be had, a swap is seen within a moment', async (t) => {
+  t.mock.method(fs, 'watch', () => { throw Object.assign(new Error('no instances left'), { code: 'EMFILE' }); });
+  const { at, until } = watched(t);
+  for (const n of [1, 2]) {
+    at.swap(version(n));
+    await until(n);
+  }
+});
+
 test('a watch that breaks is set again', async (t) => {
   /** @type {(EventEmitter & {close: () => void})[]} */
   const watches = [];

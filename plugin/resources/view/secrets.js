@@ -1,0 +1,123 @@
+// The Secrets section: the list of what flows read now, and what they ask for in vain.
+
+import { element, icon, setText } from '../dom.js';
+import { missing } from '../usage.js';
+import { KeyList } from './key-list.js';
+import { users } from './users.js';
+
+/** @typedef {import('../store.js').Facts} Facts */
+
+/** So many names in a notice; the list marks them all. */
+const NAMED = 5;
+
+export class Secrets {
+  #RED;
+  #text;
+  #search;
+  #list;
+  #empty;
+  #notice;
+  #changed;
+  #missing;
+  #found;
+  #shownMissing = '';
+  /** @type {Facts | null} */
+  #facts = null;
+
+  /**
+   * @param {any} RED
+   * @param {import('../text.js').Text} text
+   * @param {import('../commands.js').Commands} commands
+   */
+  constructor(RED, text, commands) {
+    this.#RED = RED;
+    this.#text = text;
+    this.#search = element('input', {
+      type: 'search', 'aria-label': text.say('sidebar.secrets.search'), placeholder: text.say('sidebar.secrets.search'), autocomplete: 'off',
+      spellcheck: 'false', class: 'secret-manager-search', oninput: () => this.#show(), onkeydown: (/** @type {KeyboardEvent} */ event) => this.#key(event),
+    });
+    this.#changed = element('span', { role: 'status' });
+    this.#notice = element('div', { class: 'secret-manager-notice', hidden: true }, icon('bolt'), this.#changed, element('button', {
+      type: 'button', class: 'secret-manager-plain', 'aria-label': text.say('sidebar.secrets.seen'), title: text.say('sidebar.secrets.seen'),
+      onclick: () => commands.forgetMarks(),
+    }, icon('times')));
+    this.#missing = element('div', { class: 'secret-manager-missing', hidden: true });
+    this.#found = element('p', { role: 'status', class: 'secret-manager-found' });
+    this.#empty = element('p', { class: 'secret-manager-empty' });
+    this.#list = new KeyList(RED, text);
+    this.root = element('section', { 'aria-labelledby': 'secret-manager-secrets', class: 'secret-manager-section secret-manager-secrets' },
+      element('h3', { id: 'secret-manager-secrets' }, text.say('sidebar.secrets.title')),
+      this.#notice, this.#missing, this.#search, this.#found, this.#empty, this.#list.root);
+  }
+
+  /** @param {Facts} facts */
+  update(facts) {
+    this.#facts = facts;
+    this.#show();
+    this.#showChanges();
+    this.#showMissing();
+  }
+
+  search() {
+    this.#search.focus();
+    this.#search.select();
+  }
+
+  #show() {
+    const { keys, marks, usage, state } = /** @type {Facts} */ (this.#facts);
+    const asked = this.#search.value.trim().toLowerCase();
+    const all = keys?.keys ?? [];
+    const shown = asked === '' ? all : all.filter(({ name }) => name.toLowerCase().includes(asked));
+    this.#list.show(shown, marks, usage);
+    this.#search.hidden = all.length === 0;
+    setText(this.#found, all.length === 0 ? '' : asked === '' ? this.#text.count('sidebar.secrets.count', all.length)
+      : this.#text.say('sidebar.secrets.found', { count: shown.length, all: all.length }));
+    setText(this.#empty, this.#whyEmpty(all.length, shown.length, state));
+  }
+
+  /** @param {number} all @param {number} shown @param {any} state */
+  #whyEmpty(all, shown, state) {
+    if (shown > 0) return '';
+    if (all > 0) return this.#text.say('sidebar.secrets.none-found', { asked: this.#search.value.trim() });
+    if (state === null) return this.#text.say('sidebar.status.asking');
+    if (state.served === false || state.protection === 'none') return this.#text.say('sidebar.secrets.not-given');
+    return this.#text.say(state.snapshot?.version === null ? 'sidebar.secrets.none-yet' : 'sidebar.secrets.none');
+  }
+
+  /** Down goes into the list, Escape shows all again. @param {KeyboardEvent} event */
+  #key(event) {
+    if (event.key === 'ArrowDown') {
+      event.preventDefault();
+      this.#list.focus();
+    } else if (event.key === 'Escape' && this.#search.value !== '') {
+      event.stopPropagation();
+      this.#search.value = '';
+      this.#show();
+    }
+  }
+
+  #showChanges() {
+    const { marks } = /** @type {Facts} */ (this.#facts);
+    const said = /** @type {const} */ (['added', 'changed', 'removed']).flatMap((what) => {
+      const names = [...marks].filter(([, mark]) => mark === what).map(([name]) => name).sort();
+      if (names.length === 0) return [];
+      const some = names.slice(0, NAMED).join(', ') + (names.length > NAMED ? ', …' : '');
+      return [this.#text.say(`sidebar.secrets.notice.${what}`, { names: some })];
+    });
+    setText(this.#changed, said.join(' · '));
+    this.#notice.hidden = said.length === 0;
+  }
+
+  #showMissing() {
+    const { keys, usage, state } = /** @type {Facts} */ (this.#facts);
+    const known = keys !== null && state?.served !== false && state?.protection !== 'none' && state?.snapshot?.version !== null;
+    const names = known ? missing(usage, keys.keys.map(({ name }) => name)) : [];
+    const shown = JSON.stringify(names.map((name) => [name, usage.get(name)]));
+    if (shown === this.#shownMissing) return;
+    this.#shownMissing = shown;
+    this.#missing.hidden = names.length === 0;
+    this.#missing.replaceChildren(...(names.length === 0 ? [] : [element('details', {},
+      element('summary', {}, icon('exclamation-triangle'), this.#text.count('sidebar.secrets.missing', names.length)),
+      element('ul', {}, ...names.map((name) => element('li', {}, element('code', {}, name), users(this.#RED, this.#text, usage.get(name) ?? [])))))]));
+  }
+}
