@@ -17,3 +17,4 @@ mod sample;
 pub mod schedule;
 pub mod status;
 pub mod ticker;
+pub mod turnstile;
