@@ -87,7 +87,9 @@ fn simulate(count: u32, bulk: bool) -> Day {
                 Event::Sleep(lasts) => {
                     let lasts = i64::try_from(lasts.as_millis()).unwrap();
                     now += lasts;
-                    last_look.iter_mut().for_each(|last| *last += lasts);
+                    for last in &mut last_look {
+                        *last += lasts;
+                    }
                 }
                 Event::Clock(by) => clock += by,
             }
@@ -105,7 +107,7 @@ fn simulate(count: u32, bulk: bool) -> Day {
         requests[usize::try_from(now / SECOND).unwrap()] += u32::try_from(sent).unwrap();
         rhythm.looked(answers || due.is_empty(), bulk, told);
         if !answers {
-            last_look.iter_mut().for_each(|last| *last = now);
+            last_look.fill(now);
         }
         for at in due {
             if schedule_of(at) == AutoSync::Live {

@@ -48,7 +48,7 @@ async fn a_store_that_hangs_keeps_no_sync_of_another_waiting() {
     questions.wait_for(|open| *open >= 16).await.unwrap();
 
     let store = OpenBao::start(OpenBaoOptions::default()).unwrap();
-    let served = in_store(&store.url(), store.root_token()).await;
+    let served = in_store(store.url(), store.root_token()).await;
     store.put(&format!("spaces/{}", served.name), json!({"A": "1"})).unwrap();
     let start = Instant::now();
     served.sync(json!({})).await;
