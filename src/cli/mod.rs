@@ -1,6 +1,7 @@
 //! The command line: what can be asked, in words worth reading. What it does is elsewhere.
 
 pub mod crds;
+pub mod metrics;
 pub mod reasons;
 
 use std::{net::SocketAddr, path::PathBuf};
@@ -116,6 +117,8 @@ pub struct CrdsArgs {
 pub enum Page {
     /// Every reason that a condition can have.
     Reasons,
+    /// Every metric.
+    Metrics,
     /// The OpenAPI document of the pods' API.
     Openapi,
 }

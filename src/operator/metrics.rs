@@ -22,13 +22,34 @@ pub enum Controller {
     secret_manager,
 }
 
+/// What came of a look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
+#[allow(non_camel_case_types, reason = "label values are lower case")]
+pub enum LookResult {
+    /// What was to be done is done.
+    ok,
+    /// It is tried again.
+    failed,
+}
+
 /// Labels of a look at one object.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct LookLabels {
     /// Whose.
     pub controller: Controller,
-    /// `ok`, or the reason's name.
-    pub result: &'static str,
+    /// What came of it.
+    pub result: LookResult,
+}
+
+/// Labels of the objects of a kind that stand alike.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct ConditionLabels {
+    /// The kind.
+    pub kind: Controller,
+    /// The type of the condition.
+    pub condition: &'static str,
+    /// Its status: `True`, `False` or `Unknown`.
+    pub status: &'static str,
 }
 
 /// Labels of a store.
@@ -110,8 +131,10 @@ pub struct DeliveryLabels {
 /// Everything that is counted.
 pub struct Metrics {
     registry: Registry,
-    /// Looks at objects.
-    pub looks: Family<LookLabels, Counter>,
+    /// Looks at objects, and how many seconds each took.
+    pub look_seconds: Family<LookLabels, Histogram>,
+    /// Objects by how they stand.
+    pub objects: Family<ConditionLabels, Gauge>,
     /// Questions to stores.
     pub store_requests: Family<StoreLabels, Counter>,
     /// When each store last answered, in seconds since 1970.
@@ -135,8 +158,18 @@ pub struct Metrics {
 impl Default for Metrics {
     fn default() -> Self {
         let mut registry = Registry::with_prefix("spacesync");
-        let looks = Family::default();
-        registry.register("looks", "Looks at objects, by controller and result", looks.clone());
+        let look_seconds = Family::new_with_constructor(look_histogram as fn() -> Histogram);
+        registry.register(
+            "look_seconds",
+            "Seconds that a look at one object took (its reconcile)",
+            look_seconds.clone(),
+        );
+        let objects = Family::default();
+        registry.register(
+            "objects",
+            "Objects by the status of a condition; every replica tells the same, so take the maximum",
+            objects.clone(),
+        );
         let store_requests = Family::default();
         registry.register("store_requests", "Questions to Secret Managers", store_requests.clone());
         let last_checked = Family::default();
@@ -169,7 +202,8 @@ impl Default for Metrics {
         registry.register("leader", "1 while this replica holds the lease", leader.clone());
         Self {
             registry,
-            looks,
+            look_seconds,
+            objects,
             store_requests,
             last_checked,
             secret_writes,
@@ -183,12 +217,31 @@ impl Default for Metrics {
     }
 }
 
+fn look_histogram() -> Histogram {
+    Histogram::new([0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 10.0, 60.0])
+}
+
 /// Fine where the floor is, and up to the longest schedule.
 fn delivery_histogram() -> Histogram {
     Histogram::new([0.1, 0.2, 0.3, 0.5, 1.0, 2.0, 5.0, 15.0, 60.0, 120.0, 600.0, 3600.0, 43200.0, 86400.0])
 }
 
 impl Metrics {
+    /// Has one sample of every family, so that its labels can be read from the text. For the reference only.
+    pub fn exemplify(&self) {
+        let secret_manager = || "central".to_owned();
+        drop(self.look_seconds.get_or_create(&LookLabels { controller: Controller::sync, result: LookResult::ok }));
+        let objects = ConditionLabels { kind: Controller::sync, condition: "Ready", status: "True" };
+        drop(self.objects.get_or_create(&objects));
+        let asked = StoreLabels { secret_manager: secret_manager(), kind: "head", result: "ok" };
+        drop(self.store_requests.get_or_create(&asked));
+        drop(self.last_checked.get_or_create(&ManagerLabels { secret_manager: secret_manager() }));
+        drop(self.secret_writes.get_or_create(&WriteLabels { trigger: "live" }));
+        drop(self.delivery_seconds.get_or_create(&DeliveryLabels { auto_sync: "Live" }));
+        drop(self.api_requests.get_or_create(&RequestLabels { endpoint: Endpoint::acks, code: 200 }));
+        drop(self.token_reviews.get_or_create(&ReviewLabels { result: Review::accepted }));
+    }
+
     /// All of it as Prometheus reads it (OpenMetrics text).
     pub fn encode(&self) -> String {
         let mut text = String::new();

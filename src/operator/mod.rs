@@ -8,6 +8,7 @@ mod keys;
 pub mod lease;
 pub mod metrics;
 pub mod pace;
+mod standing;
 pub mod telemetry;
 
 use std::{collections::BTreeSet, future::Future, sync::Arc, time::Duration};
@@ -26,7 +27,7 @@ use self::{
     context::{Claims, Doubts, Paces, Queues, Settings, Stores},
     events::Events,
     lease::Lead,
-    metrics::{Controller, LookLabels, Metrics},
+    metrics::{Controller, LookLabels, LookResult, Metrics},
 };
 use crate::{
     cli::OperatorArgs,
@@ -176,9 +177,11 @@ where
         let looking = look(ctx.clone(), key);
         let metrics = ctx.metrics.clone();
         Box::pin(async move {
+            let start = std::time::Instant::now();
             let next = tokio::time::timeout(LOOK, looking).await.unwrap_or(Next::Failed(AFTER_TIMEOUT));
-            let result = if matches!(next, Next::Failed(_)) { "failed" } else { "ok" };
-            metrics.looks.get_or_create(&LookLabels { controller, result }).inc();
+            let result = if matches!(next, Next::Failed(_)) { LookResult::failed } else { LookResult::ok };
+            let took = metrics.look_seconds.get_or_create(&LookLabels { controller, result });
+            took.observe(start.elapsed().as_secs_f64());
             next
         })
     }
