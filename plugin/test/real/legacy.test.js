@@ -49,11 +49,15 @@ for (const runtime of /** @type {const} */ ([4, 5])) {
     });
 
     const of = (told = {}, version = 1) => delivered({ version, text: { TOKEN: `the token of version ${version}` }, told: { ...operator.told, ...told } });
-    /** @param {string | null} version what the mount tells of the Flow App @param {import('./harness').Options} [options] */
+    /**
+     * npm reads also what a linked package was developed with: where it is to install something, the plugin is packed.
+     * @param {string} version what the mount tells of the Flow App
+     * @param {import('./harness').Options} [options]
+     */
     const started = async (version, options = {}) => {
       const at = KubeletVolume.create();
       undo.push(() => at.remove());
-      at.swap(of(version === null ? {} : { 'flow-app-version': version }));
+      at.swap(of({ 'flow-app-version': version }));
       const red = await NodeRed.start({ runtime, flows: WITH, mount: at.path, ...options });
       undo.push(() => red.remove());
       return Object.assign(red, { at });
@@ -99,7 +103,7 @@ for (const runtime of /** @type {const} */ ([4, 5])) {
       });
 
       test(`${name} installed while flows run, from 5.3.0 on: it neither stops them nor overwrites a value`, async () => {
-        const red = await started('5.3.0');
+        const red = await started('5.3.0', { plugin: 'pack' });
         assert.deepEqual(await facts(red), { served: true, count: 1, ours: true, needed: false });
         await red.install(folderOf(name));
         assert.equal((await facts(red)).ours, false);
@@ -113,7 +117,7 @@ for (const runtime of /** @type {const} */ ([4, 5])) {
       });
 
       test(`${name} installed while flows run, below 5.3.0: ours serves until its node does`, async () => {
-        const red = await started('5.2.9');
+        const red = await started('5.2.9', { plugin: 'pack' });
         assert.deepEqual(await facts(red), { served: true, count: 1, ours: true, needed: true });
         const { status, json } = await red.request('/nodes', { as: 'editor', method: 'POST', body: { module: folderOf(name) } });
         assert.deepEqual([status, json.nodes.map((/** @type {any} */ { err, types }) => [err, types])], [200, [[undefined, [TYPE]]]]);
@@ -279,7 +283,7 @@ for (const runtime of /** @type {const} */ ([4, 5])) {
     });
 
     test('an old package that is removed leaves the type to ours', async () => {
-      const red = await started('5.3.0', { flows: FLOWS });
+      const red = await started('5.3.0', { flows: FLOWS, plugin: 'pack' });
       await red.install(folderOf(NAMES[1]));
       assert.equal((await red.request(`/nodes/${NAMES[1]}`, { as: 'editor', method: 'DELETE' })).status, 204);
       await red.deploy(WITH);
