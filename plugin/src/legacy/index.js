@@ -5,7 +5,8 @@ const { statusOf } = require('./status');
 const { Wish } = require('./wish');
 
 /**
- * @typedef {{on(event: 'close', listener: () => void): void, status(of: object): void}} RuntimeNode
+ * @typedef {{id: string, _alias?: string, on(event: 'close', listener: () => void): void, status(of: object): void}} RuntimeNode
+ * `_alias`: what its definition is called, where it is an instance of one in a subflow
  * @typedef {{node: RuntimeNode, settings: import('./wish').Settings, said: string}} Member
  * @typedef {{needed: boolean, served: boolean, protection: import('../plugin').ProtectionMode}} Standing `needed`: below Flow App 5.3.0
  */
@@ -19,8 +20,12 @@ class Legacy {
   #log;
   #standing;
   #wish;
-  /** Those of ours that run, the first first. @type {Member[]} */
+  /** Those of ours that run, in the order of the flows that were deployed. @type {Member[]} */
   #members = [];
+  /** Where a node stands in these, by its id. @type {Map<string, number>} */
+  #places = new Map();
+  /** Nodes come and go: who is the first is not known yet. */
+  #starting = false;
   /** Flows are starting, and will start one of ours. */
   #expected = false;
   /** @type {Vacancy | null} */
@@ -73,12 +78,17 @@ class Legacy {
 
   /** @param {any[]} flows that are about to start */
   starting(flows) {
+    this.#starting = true;
     this.#expected = this.ours && holdsEnabled(flows, this.type);
+    this.#places = new Map(flows.filter(({ type }) => type === this.type).map(({ id }, place) => [id, place]));
   }
 
   /** All nodes have started. */
   started() {
+    this.#starting = false;
     this.#expected = false;
+    const place = (/** @type {Member} */ { node }) => this.#places.get(node._alias ?? node.id) ?? Infinity;
+    this.#members.sort((one, other) => place(one) - place(other));
     if (!this.needed || this.#members.length === this.#warned) return;
     this.#warned = this.#members.length;
     if (this.#warned > 1) this.#log.warn('legacy.second', { count: this.#warned });
@@ -95,11 +105,11 @@ class Legacy {
     node.on('close', () => {
       this.#members = this.#members.filter((one) => one !== member);
     });
-    this.look();
   }
 
   /** Something moved. */
   look = () => {
+    if (this.#starting) return;
     const standing = this.#standing();
     const [first] = this.#members;
     if (first !== undefined) this.#wish.be(standing.needed ? first.settings : {});

@@ -236,13 +236,25 @@ for (const runtime of /** @type {const} */ ([4, 5])) {
       assert.deepEqual(patches(), [{ autoSync: '30m' }, { autoSync: '60m' }]);
       assert.equal(red.console.match(/Flows hold 2 Secret Manager nodes/g)?.length, 1);
 
+      // A deploy starts the first anew and leaves the second alone: the first stays the first.
+      const both = (/** @type {string} */ autosync) => [...FLOWS, legacy({ autosync }), legacy({ id: 'second', autosync: '24h', x: 200 })];
+      await red.deploy(both('60m'));
+      await red.deploy(both('1m'), 'nodes');
+      await red.said(/has set autoSync to 1m/);
+      await shows('legacy', /^🆗/);
+      await shows('second', /only one is needed/);
+      assert.deepEqual(patches(), ['30m', '60m', '1m'].map((autoSync) => ({ autoSync })));
+      await red.deploy([...FLOWS, legacy({ id: 'second', autosync: '24h', x: 200 })], 'nodes');
+      await red.said(/has set autoSync to 24h/);
+      await shows('second', /^🆗/);
+
       operator.answers['PATCH /v1/settings'] = () => ({ status: 409, body: { reason: 'FieldOwned', owner: 'argocd-controller', detail: 'x' } });
       await red.deploy([...FLOWS, legacy({ autosync: '12h' })]);
       await shows('legacy', /^🆗 Synced · version 1 · settings are managed by argocd-controller$/);
       await red.deploy([...FLOWS, legacy({ autosync: '12h' })]);
       red.at.swap(of({ 'flow-app-version': '5.2.9' }, 2));
       await shows('legacy', /^🆗 Synced · version 2 · settings are managed by argocd-controller$/);
-      assert.equal(patches().length, 3, 'not asked again');
+      assert.equal(patches().length, 5, 'not asked again');
 
       const { TOKEN: _, ...half } = of({ 'flow-app-version': '5.2.9' }, 3);
       red.at.swap(half);
@@ -252,6 +264,21 @@ for (const runtime of /** @type {const} */ ([4, 5])) {
       red.at.swap(of({ ...told, 'flow-app-version': '5.3.0' }, 3));
       await red.until(() => JSON.stringify(shown('legacy')) === '{}', 'no status');
       comms.close();
+    });
+
+    test('below 5.3.0 a deploy asks for a sync once, where a node of ours is', async () => {
+      const red = await started('5.2.9');
+      for (const mode of MODES) {
+        operator.asked.length = 0;
+        await red.deploy(touched(WITH, mode), mode);
+        await operator.wasAsked('POST /v1/sync');
+      }
+      await red.deploy(FLOWS);
+      operator.asked.length = 0;
+      await red.deploy(touched(FLOWS, 'without'), 'nodes');
+      await red.deploy(WITH);
+      await operator.wasAsked('POST /v1/sync');
+      assert.deepEqual(operator.count('POST /v1/sync').map(({ body }) => body.trigger), ['save']);
     });
 
     test('from 5.3.0 on it is inert: no status, no request of its own', async () => {
