@@ -13,8 +13,10 @@ const NO_BROWSER = fs.existsSync(CHROMIUM) ? false : `${CHROMIUM} is not install
 /** @typedef {import('../real/harness').NodeRed} NodeRed */
 /** @typedef {import('playwright-core').Page} Page */
 /**
- * `scheme`: dark is Node-RED 5's only. `language` of the editor.
- * @typedef {{as?: 'editor' | 'reader', language?: 'en-US' | 'de', scheme?: 'light' | 'dark', width?: number}} How
+ * `scheme`: dark is Node-RED 5's only. `language` of the editor. `now`: what its clock says at first.
+ * @typedef {{
+ *   as?: 'editor' | 'colleague' | 'reader' | 'builder', language?: 'en-US' | 'de', scheme?: 'light' | 'dark', width?: number, now?: Date,
+ * }} How
  */
 
 /** A browser in which people sign in to editors. */
@@ -36,7 +38,7 @@ class Browser {
    * @param {NodeRed} red
    * @param {How} [how]
    */
-  async open(red, { as = 'editor', language = 'en-US', scheme = 'light', width = 1400 } = {}) {
+  async open(red, { as = 'editor', language = 'en-US', scheme = 'light', width = 1400, now } = {}) {
     const context = await this.browser.newContext({ locale: language, timezoneId: 'UTC', viewport: { width, height: 900 }, permissions: ['clipboard-read'] });
     context.setDefaultTimeout(WAIT_MS);
     await context.addInitScript(([chosen, dark]) => {
@@ -44,6 +46,7 @@ class Browser {
       localStorage.setItem('view-dark-theme', dark);
     }, [language, scheme]);
     const page = await context.newPage();
+    if (now !== undefined) await page.clock.setSystemTime(now);
     const editor = new Editor(page);
     await page.goto(red.url);
     await page.fill('#node-dialog-login-username', as);
