@@ -3,6 +3,8 @@
 const fs = require('node:fs');
 const { chromium } = require('playwright-core');
 
+const AXE = fs.readFileSync(require.resolve('axe-core/axe.min.js'), 'utf8');
+
 const CHROMIUM = '/usr/bin/chromium';
 
 const WAIT_MS = 15_000;
@@ -52,7 +54,7 @@ class Browser {
     await page.fill('#node-dialog-login-username', as);
     await page.fill('#node-dialog-login-password', as);
     await page.click('#node-dialog-login-submit');
-    await page.waitForFunction(() => /** @type {any} */ (globalThis).RED?.workspaces?.active?.() > '' && document.querySelector('.secret-manager h3') !== null);
+    await editor.ready();
     return editor;
   }
 
@@ -79,6 +81,13 @@ class Editor {
     this.tab = page.locator('.secret-manager');
     this.sentence = this.tab.locator('.secret-manager-sentence');
     this.keys = this.tab.getByRole('grid');
+    /** The advice to delete legacy nodes. */
+    this.prompt = page.locator('.secret-manager-legacy');
+  }
+
+  /** The flows are there, and the tab. */
+  async ready() {
+    await this.page.waitForFunction(() => /** @type {any} */ (globalThis).RED?.workspaces?.active?.() > '' && document.querySelector('.secret-manager h3') !== null);
   }
 
   /** By the action list's own action. */
@@ -110,6 +119,19 @@ class Editor {
    */
   says(place, text) {
     return place.filter({ hasText: text }).waitFor();
+  }
+
+  /**
+   * What axe finds.
+   * @param {string} place
+   * @returns {Promise<string[]>}
+   */
+  async violations(place) {
+    await this.page.evaluate(AXE);
+    return this.page.evaluate(async (selector) => {
+      const { violations } = await /** @type {any} */ (globalThis).axe.run(selector);
+      return violations.map((/** @type {any} */ { id, nodes }) => `${id}: ${nodes.map((/** @type {any} */ node) => `${node.html.slice(0, 120)} ${node.any[0]?.message ?? ''}`).join(' | ')}`);
+    }, place);
   }
 
   /**
