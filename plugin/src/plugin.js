@@ -68,7 +68,10 @@ class Plugin {
     this.#listen('runtime-event', this.#deployed, this.#staying);
     this.#listen('flows:starting', this.#starting, this.#staying);
     this.#listen('flows:started', this.#started, this.#staying);
-    return servesSecrets(this.#flowAppVersion()) ? this.#serve() : undefined;
+    if (servesSecrets(this.#flowAppVersion())) return this.#serve();
+    // Which nodes flows hold is known only after the context stores are open.
+    this.#staying.push(protection.prepare(this.#RED));
+    return undefined;
   }
 
   /** @returns {Promise<void> | undefined} undefined when there is nothing to wait for */

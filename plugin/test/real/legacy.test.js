@@ -16,6 +16,11 @@ const SET = '@spacesync/node-red-secret-manager/legacy-node';
 const MODES = /** @type {const} */ (['nodes', 'flows', 'reload', 'full']);
 const OURS = { TOKEN: 'the token of version 1' };
 
+const MEMORY = {
+  4: require.resolve('@node-red/runtime/lib/nodes/context/memory.js'),
+  5: require.resolve('node-red-5/node_modules/@node-red/runtime/lib/nodes/context/memory.js'),
+};
+
 /** @param {object} [more] */
 const legacy = (more = {}) => ({ id: 'legacy', type: TYPE, z: 'tab', x: 0, y: 0, autosync: '30m', syncOnSave: true, wires: [], ...more });
 
@@ -198,6 +203,20 @@ for (const runtime of /** @type {const} */ ([4, 5])) {
       await red.said(/Version 2 of the secrets/);
       assert.deepEqual(await read(red), { TOKEN: 'the token of version 2' });
       comms.close();
+    });
+
+    test('below 5.3.0 too it is kept from people, in a store of one’s own as well, and back again after it was not', async () => {
+      const settingsSource = `
+        const Memory = require(${JSON.stringify(MEMORY[runtime])});
+        settings.contextStorage = { own: { module: (config) => Memory(config) } };`;
+      const red = await started('5.2.9', { settingsSource });
+      const shown = async () => (await red.request('/context/global', { as: 'reader' })).text;
+      for (const flows of [WITH, FLOWS, WITH]) {
+        await red.deploy(flows);
+        assert.deepEqual(await read(red), flows === WITH ? OURS : undefined);
+        const text = await shown();
+        assert.ok(!text.includes(OURS.TOKEN) && text.includes('TOKEN') === (flows === WITH), text);
+      }
     });
 
     test('an old package is refused from the moment that 5.3.0 is told', async () => {
