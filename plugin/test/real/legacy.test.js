@@ -275,6 +275,12 @@ for (const runtime of /** @type {const} */ ([4, 5])) {
       await shows('legacy', /^🆗 Synced · version 2 · settings are managed by argocd-controller$/);
       assert.equal(patches().length, 5, 'not asked again');
 
+      // What the operator says of the sync, while an editor is open.
+      operator.status = { ...operator.status, conditions: [{ type: 'Synced', status: 'False', reason: 'SourceSealed', message: 'x', since: '2026-01-02T00:00:01Z' }] };
+      await shows('legacy', /^version 2 · The Secret Manager is sealed/);
+      operator.status = { ...operator.status, conditions: STATUS.conditions };
+      await shows('legacy', /^🆗 Synced · version 2/);
+
       const { TOKEN: _, ...half } = of({ 'flow-app-version': '5.2.9' }, 3);
       red.at.swap(half);
       await shows('legacy', /^version 2, nothing newer can be read: SnapshotIncomplete/);

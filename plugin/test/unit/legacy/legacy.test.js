@@ -14,7 +14,7 @@ function flowsOf(standing = {}) {
   const client = new Asked();
   const { lines, log } = linesOf();
   const holder = new Holder();
-  const here = { needed: true, served: true, protection: /** @type {const} */ ('memory-store'), ...standing };
+  const here = { needed: true, served: true, protection: /** @type {const} */ ('memory-store'), operator: null, ...standing };
   const legacy = new Legacy({}, { type: 'old', holder, client, log, standing: () => here });
   legacy.hold({ ours: true, close() {} });
   /** @type {Map<string, any>} */

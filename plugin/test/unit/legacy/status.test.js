@@ -5,9 +5,11 @@ const test = require('node:test');
 
 const { statusOf } = require('../../../src/legacy/status');
 
-const say = (/** @type {string} */ text, args = {}) => [text.replace('legacy.status.', ''), ...Object.values(args)].join(' ');
+const TEXTS = /** @type {Record<string, string>} */ ({ 'reason.SourceSealed': 'it is sealed' });
+const say = (/** @type {string} */ text, args = {}) => [TEXTS[text] ?? text.replace('legacy.status.', ''), ...Object.values(args)].join(' ');
 const loaded = { state: 'loaded', current: { version: 7 }, problem: null };
-const FACTS = { first: true, served: true, protection: 'memory-store', holder: loaded, refused: null };
+const FACTS = { first: true, served: true, protection: 'memory-store', holder: loaded, refused: null, operator: null };
+const operator = (/** @type {object} */ condition) => ({ reachable: true, status: { conditions: [{ type: 'KeysComplete', status: 'False', reason: 'KeysRefused' }, { type: 'Synced', ...condition }] } });
 
 /** @type {[string, object, string][]} what stands below a node, where all else is well */
 const CASES = [
@@ -21,6 +23,12 @@ const CASES = [
   ['what is mounted cannot be read', { holder: { state: 'waiting', current: null, problem: 'SnapshotMalformed' } }, 'red ring unreadable SnapshotMalformed'],
   ['an old one', { holder: { ...loaded, state: 'stale', problem: 'SnapshotIncomplete' } }, 'yellow dot stale 7 SnapshotIncomplete'],
   ['an old one goes before an owner', { holder: { ...loaded, state: 'stale', problem: 'SnapshotIncomplete' }, refused: 'argocd' }, 'yellow dot stale 7 SnapshotIncomplete'],
+  ['the operator is away', { operator: { reachable: false, status: null } }, 'yellow dot unchecked 7'],
+  ['it was not asked', { operator: { reachable: null, status: null } }, 'green dot synced 7'],
+  ['the store is sealed', { operator: operator({ status: 'False', reason: 'SourceSealed' }), refused: 'argocd' }, 'yellow dot kept 7 it is sealed'],
+  ['the operator has a reason of another day', { operator: operator({ status: 'False', reason: 'SourceOnHoliday' }) }, 'yellow dot kept 7 SourceOnHoliday'],
+  ['the store is well', { operator: operator({ status: 'True', reason: 'Synced' }) }, 'green dot synced 7'],
+  ['what is no reason is not repeated', { operator: operator({ status: 'False', reason: '<b>7</b>' }) }, 'green dot synced 7'],
   ['settings are somebody else’s', { refused: 'argocd' }, 'green ring refused 7 argocd'],
 ];
 for (const [what, facts, expected] of CASES) {
