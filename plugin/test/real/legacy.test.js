@@ -334,12 +334,24 @@ for (const runtime of /** @type {const} */ ([4, 5])) {
       assert.deepEqual(await read(red), OURS);
     });
 
-    test('an old package that is removed leaves the type to ours', async () => {
+    test('an old package that is disabled or removed leaves the type to ours', async () => {
       const red = await started('5.3.0', { flows: FLOWS, plugin: 'pack' });
       await red.install(folderOf(NAMES[1]));
+      const ask = (/** @type {string} */ method, /** @type {object} */ body) => red.request(`/nodes/${NAMES[1]}`, { as: 'editor', method, body });
+      const deployed = async () => {
+        await red.deploy(WITH);
+        const { ours } = await facts(red);
+        const secrets = await read(red);
+        await red.deploy(FLOWS);
+        return { ours, secrets };
+      };
+      assert.deepEqual(await deployed(), { ours: false, secrets: OURS });
+      assert.equal((await ask('PUT', { enabled: false })).status, 200);
+      assert.deepEqual(await deployed(), { ours: true, secrets: OURS });
+      assert.equal((await ask('PUT', { enabled: true })).status, 200);
+      assert.deepEqual(await deployed(), { ours: false, secrets: OURS });
       assert.equal((await red.request(`/nodes/${NAMES[1]}`, { as: 'editor', method: 'DELETE' })).status, 204);
-      await red.deploy(WITH);
-      assert.deepEqual([await read(red), (await facts(red)).ours], [OURS, true]);
+      assert.deepEqual(await deployed(), { ours: true, secrets: OURS });
     });
 
     test('ours, installed where flows wait for the type, starts them', async () => {
