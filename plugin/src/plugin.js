@@ -56,19 +56,26 @@ class Plugin {
     this.#loader = new Loader(this.#options.mountPath, this.#holder, this.#log);
     this.#legacy = new Legacy(RED, {
       type: this.#options.legacyNodeType, holder: this.#holder, client: this.#client, log: this.#log,
-      standing: () => ({ needed: !servesSecrets(this.#flowAppVersion()), served: this.#served, protection: this.#protection }),
+      standing: () => ({
+        needed: !servesSecrets(this.#flowAppVersion()), served: this.#served, protection: this.#protection, operator: this.#editor?.operator ?? null,
+      }),
     });
   }
 
   /** @returns {Promise<void> | undefined} */
   start() {
     this.#RED.plugins.registerPlugin(ID, { type: ID, legacy: this.#legacy, onremove: () => this.#remove() });
-    this.#editor = editor.install(this.#RED, { holder: this.#holder, client: this.#client, log: this.#log, about: () => this.#about() });
+    this.#editor = editor.install(this.#RED, {
+      holder: this.#holder, client: this.#client, log: this.#log, about: () => this.#about(), heard: this.#legacy.look,
+    });
     this.#staying.push(this.#editor, this.#legacy, new Watcher(this.#options.mountPath, this.#swapped));
     this.#listen('runtime-event', this.#deployed, this.#staying);
     this.#listen('flows:starting', this.#starting, this.#staying);
     this.#listen('flows:started', this.#started, this.#staying);
-    return servesSecrets(this.#flowAppVersion()) ? this.#serve() : undefined;
+    if (servesSecrets(this.#flowAppVersion())) return this.#serve();
+    // Which nodes flows hold is known only after the context stores are open.
+    this.#staying.push(protection.prepare(this.#RED));
+    return undefined;
   }
 
   /** @returns {Promise<void> | undefined} undefined when there is nothing to wait for */

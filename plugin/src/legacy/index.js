@@ -8,7 +8,9 @@ const { Wish } = require('./wish');
  * @typedef {{id: string, _alias?: string, on(event: 'close', listener: () => void): void, status(of: object): void}} RuntimeNode
  * `_alias`: what its definition is called, where it is an instance of one in a subflow
  * @typedef {{node: RuntimeNode, settings: import('./wish').Settings, said: string}} Member
- * @typedef {{needed: boolean, served: boolean, protection: import('../plugin').ProtectionMode}} Standing `needed`: below Flow App 5.3.0
+ * @typedef {{
+ *   needed: boolean, served: boolean, protection: import('../plugin').ProtectionMode, operator: import('./status').Facts['operator'],
+ * }} Standing `needed`: below Flow App 5.3.0
  */
 
 /** @typedef {{readonly ours: boolean, close(): void}} Vacancy the type, as far as it is our node's */
@@ -133,8 +135,8 @@ class Legacy {
    * @param {boolean} first
    * @param {Standing} standing
    */
-  #show(member, first, { needed, served, protection }) {
-    const facts = { first, served, protection, holder: this.#holder, refused: this.#wish.refused };
+  #show(member, first, { needed, ...here }) {
+    const facts = { ...here, first, holder: this.#holder, refused: this.#wish.refused };
     const status = needed ? statusOf(facts, this.#log.say) : {};
     const said = needed ? JSON.stringify(status) : '';
     if (said === member.said) return;

@@ -1,17 +1,20 @@
 'use strict';
 
+const { reason } = require('../reason');
+
 /**
- * What is known when a node says how it stands. `first`: whether it is the one that is needed; `refused`: who owns a setting that
- * it asked for.
+ * What is known when a node says how it stands. `first`: whether it is the one that is needed; `operator`: its word, which is asked
+ * for while an editor is open; `refused`: who owns a setting that it asked for.
  * @typedef {{
  *   first: boolean, served: boolean, protection: import('../plugin').ProtectionMode,
  *   holder: Pick<import('../holder').Holder, 'state' | 'current' | 'problem'>, refused: string | null,
+ *   operator: Pick<import('../editor/operator-status').Standing, 'reachable' | 'status'> | null,
  * }} Facts
  * @typedef {{fill: 'green' | 'yellow' | 'red' | 'grey', shape: 'dot' | 'ring', text: string}} NodeStatus
  */
 
 /** The first that speaks decides. @type {((facts: Facts, say: import('../log').Log['say']) => NodeStatus | null)[]} */
-const RULES = [second, notServed, notProtected, nothingYet, stale, refused, synced];
+const RULES = [second, notServed, notProtected, nothingYet, stale, unchecked, notSynced, refused, synced];
 
 /**
  * What stands below a legacy node, where it serves.
@@ -54,6 +57,23 @@ function nothingYet({ holder }, say) {
 function stale({ holder }, say) {
   if (holder.state !== 'stale') return null;
   return { fill: 'yellow', shape: 'dot', text: say('legacy.status.stale', { version: holder.current?.version ?? '', word: holder.problem ?? '' }) };
+}
+
+/** @type {typeof RULES[number]} */
+function unchecked({ holder, operator }, say) {
+  if (operator?.reachable !== false) return null;
+  return { fill: 'yellow', shape: 'dot', text: say('legacy.status.unchecked', { version: holder.current?.version ?? '' }) };
+}
+
+/** @type {typeof RULES[number]} */
+function notSynced({ holder, operator }, say) {
+  const synced = operator?.status?.conditions?.find?.((/** @type {any} */ condition) => condition?.type === 'Synced');
+  const word = synced?.status === 'False' ? reason(synced.reason) : null;
+  if (word === null) return null;
+  const text = say(`reason.${word}`);
+  // A newer operator may have a reason that there is no text for.
+  const why = text.endsWith(`reason.${word}`) ? word : text;
+  return { fill: 'yellow', shape: 'dot', text: say('legacy.status.kept', { version: holder.current?.version ?? '', why }) };
 }
 
 /** @type {typeof RULES[number]} */

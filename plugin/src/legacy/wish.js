@@ -26,6 +26,8 @@ class Wish extends EventEmitter {
   #owners = new Map();
   #asking = false;
   #failures = 0;
+  /** Not before the operator's Retry-After. */
+  #quiet = false;
   /** @type {NodeJS.Timeout | null} */
   #timer = null;
   #closed = false;
@@ -75,7 +77,7 @@ class Wish extends EventEmitter {
   }
 
   async #ask() {
-    if (this.#asking || this.#closed || Object.keys(this.#due).length === 0) return;
+    if (this.#asking || this.#quiet || this.#closed || Object.keys(this.#due).length === 0) return;
     this.#wait(null);
     this.#asking = true;
     const outcome = await this.#tell();
@@ -139,6 +141,7 @@ class Wish extends EventEmitter {
   #retry(afterMs) {
     const ms = Math.min(FIRST_RETRY_MS * 2 ** this.#failures, LAST_RETRY_MS);
     this.#failures += 1;
+    this.#quiet = afterMs > 0;
     // Half to whole, so that a hundred pods that lost the operator together do not come back together.
     this.#wait(Math.max(ms * (1 + this.#random()) / 2, Math.min(afterMs, LAST_RETRY_MS)));
   }
@@ -148,6 +151,7 @@ class Wish extends EventEmitter {
     if (this.#timer !== null) clearTimeout(this.#timer);
     this.#timer = ms === null || this.#closed ? null : setTimeout(() => {
       this.#timer = null;
+      this.#quiet = false;
       this.#ask();
     }, ms).unref();
   }

@@ -16,6 +16,11 @@ const SET = '@spacesync/node-red-secret-manager/legacy-node';
 const MODES = /** @type {const} */ (['nodes', 'flows', 'reload', 'full']);
 const OURS = { TOKEN: 'the token of version 1' };
 
+const MEMORY = {
+  4: require.resolve('@node-red/runtime/lib/nodes/context/memory.js'),
+  5: require.resolve('node-red-5/node_modules/@node-red/runtime/lib/nodes/context/memory.js'),
+};
+
 /** @param {object} [more] */
 const legacy = (more = {}) => ({ id: 'legacy', type: TYPE, z: 'tab', x: 0, y: 0, autosync: '30m', syncOnSave: true, wires: [], ...more });
 
@@ -200,6 +205,20 @@ for (const runtime of /** @type {const} */ ([4, 5])) {
       comms.close();
     });
 
+    test('below 5.3.0 too it is kept from people, in a store of one’s own as well, and back again after it was not', async () => {
+      const settingsSource = `
+        const Memory = require(${JSON.stringify(MEMORY[runtime])});
+        settings.contextStorage = { own: { module: (config) => Memory(config) } };`;
+      const red = await started('5.2.9', { settingsSource });
+      const shown = async () => (await red.request('/context/global', { as: 'reader' })).text;
+      for (const flows of [WITH, FLOWS, WITH]) {
+        await red.deploy(flows);
+        assert.deepEqual(await read(red), flows === WITH ? OURS : undefined);
+        const text = await shown();
+        assert.ok(!text.includes(OURS.TOKEN) && text.includes('TOKEN') === (flows === WITH), text);
+      }
+    });
+
     test('an old package is refused from the moment that 5.3.0 is told', async () => {
       const red = await started('5.2.9', { files: installed(NAMES[1]) });
       await wrote(red, 0);
@@ -256,6 +275,12 @@ for (const runtime of /** @type {const} */ ([4, 5])) {
       await shows('legacy', /^🆗 Synced · version 2 · settings are managed by argocd-controller$/);
       assert.equal(patches().length, 5, 'not asked again');
 
+      // What the operator says of the sync, while an editor is open.
+      operator.status = { ...operator.status, conditions: [{ type: 'Synced', status: 'False', reason: 'SourceSealed', message: 'x', since: '2026-01-02T00:00:01Z' }] };
+      await shows('legacy', /^version 2 · The Secret Manager is sealed/);
+      operator.status = { ...operator.status, conditions: STATUS.conditions };
+      await shows('legacy', /^🆗 Synced · version 2/);
+
       const { TOKEN: _, ...half } = of({ 'flow-app-version': '5.2.9' }, 3);
       red.at.swap(half);
       await shows('legacy', /^version 2, nothing newer can be read: SnapshotIncomplete/);
@@ -309,12 +334,24 @@ for (const runtime of /** @type {const} */ ([4, 5])) {
       assert.deepEqual(await read(red), OURS);
     });
 
-    test('an old package that is removed leaves the type to ours', async () => {
+    test('an old package that is disabled or removed leaves the type to ours', async () => {
       const red = await started('5.3.0', { flows: FLOWS, plugin: 'pack' });
       await red.install(folderOf(NAMES[1]));
+      const ask = (/** @type {string} */ method, /** @type {object} */ body) => red.request(`/nodes/${NAMES[1]}`, { as: 'editor', method, body });
+      const deployed = async () => {
+        await red.deploy(WITH);
+        const { ours } = await facts(red);
+        const secrets = await read(red);
+        await red.deploy(FLOWS);
+        return { ours, secrets };
+      };
+      assert.deepEqual(await deployed(), { ours: false, secrets: OURS });
+      assert.equal((await ask('PUT', { enabled: false })).status, 200);
+      assert.deepEqual(await deployed(), { ours: true, secrets: OURS });
+      assert.equal((await ask('PUT', { enabled: true })).status, 200);
+      assert.deepEqual(await deployed(), { ours: false, secrets: OURS });
       assert.equal((await red.request(`/nodes/${NAMES[1]}`, { as: 'editor', method: 'DELETE' })).status, 204);
-      await red.deploy(WITH);
-      assert.deepEqual([await read(red), (await facts(red)).ours], [OURS, true]);
+      assert.deepEqual(await deployed(), { ours: true, secrets: OURS });
     });
 
     test('ours, installed where flows wait for the type, starts them', async () => {
