@@ -73,7 +73,7 @@ class Editor {
   /** @param {Page} page */
   constructor(page) {
     this.page = page;
-    page.on('pageerror', (error) => this.errors.push(String(error)));
+    page.on('pageerror', (error) => this.errors.push(String(error.stack)));
     page.on('response', async (response) => {
       if (response.url().includes('/secret-manager/')) this.received.push(await response.text().catch(() => ''));
     });

@@ -26,7 +26,7 @@ const ONE = [tab('ingest', 'Ingest'), legacy('one', 'ingest')];
 const TWO = [...ONE, tab('rd', 'R&D <b>'), legacy('two', 'rd')];
 /** In a flow, disabled in it, in a group, in a subflow, and in a locked flow. */
 const EVERYWHERE = [
-  ...TWO, legacy('off', 'ingest', { y: 160, d: true }), { id: 'group', type: 'group', z: 'ingest', nodes: ['grouped'], x: 154, y: 179, w: 172, h: 82 },
+  ...TWO, legacy('off', 'ingest', { y: 160, d: true }), { id: 'group', type: 'group', z: 'ingest', nodes: ['grouped'], style: { label: true }, x: 154, y: 179, w: 172, h: 82 },
   legacy('grouped', 'ingest', { y: 220, g: 'group' }), SUBFLOW, legacy('shared', 'sub'), { id: 'use', type: 'subflow:sub', z: 'ingest', x: 440, y: 100, wires: [] },
   tab('archive', 'Archive', { locked: true }), legacy('held', 'archive'),
 ];
@@ -47,7 +47,7 @@ for (const runtime of /** @type {const} */ ([4, 5])) {
         await flows(EVERYWHERE);
         const editor = await opened();
         const { prompt, page } = editor;
-        await editor.says(prompt, '6 are left, in Ingest, R&D <b>, Shared, Archive.');
+        await editor.says(prompt, '6 are left, in Shared, Ingest, R&D <b>, Archive.');
         await editor.says(prompt, '1 is in a locked flow and is left as it is: Archive.');
         const was = await shape(editor);
         await page.evaluate(() => /** @type {any} */ (globalThis).RED.view.select('one'));
@@ -58,7 +58,8 @@ for (const runtime of /** @type {const} */ ([4, 5])) {
         assert.equal(await prompt.getByRole('button', { name: 'Delete' }).count(), 0, 'what is left is locked');
         assert.deepEqual(await ids(editor), ['held']);
         assert.deepEqual(await facts(editor), { dirty: true, selected: 0, group: [], held: false });
-        assert.equal(stage().operator.acks.filter(({ legacyNodes }) => legacyNodes !== 6).length, 0, 'nothing was deployed');
+        const { json } = await stage().red.request('/flows', { as: 'reader' });
+        assert.equal(json.filter((/** @type {any} */ { type }) => type === TYPE).length, 6, 'nothing was deployed');
 
         await editor.act('core:undo');
         await editor.says(prompt, '6 are left');
@@ -267,6 +268,7 @@ for (const runtime of /** @type {const} */ ([4, 5])) {
       const take = (/** @type {Editor} */ { page }) => page.getByRole('button', { name: 'Take these settings over' });
       const builder = await opened({ as: 'builder' });
       await builder.prompt.waitFor();
+      await builder.showTab();
       await builder.says(builder.sentence, 'Up to date');
       await quietTimers(builder.page);
       assert.equal(await take(builder).count(), 0);
@@ -276,6 +278,29 @@ for (const runtime of /** @type {const} */ ([4, 5])) {
       await editor.page.waitForFunction(() => /** @type {HTMLSelectElement | null} */ (document.querySelector('#secret-manager-auto-sync'))?.value === '30m');
       await quietTimers(editor.page);
       assert.equal(await take(editor).count(), 0);
+    });
+
+    test('its own dialog says that it is inert, and keeps what an older package called otherwise', async () => {
+      await flows([tab('ingest', 'Ingest'), { id: 'one', type: TYPE, z: 'ingest', x: 240, y: 100, wires: [], interval: '30', synconsave: 'false' }]);
+      const editor = await opened();
+      const { page } = editor;
+      await page.evaluate(() => { const { RED } = /** @type {any} */ (globalThis); RED.editor.edit(RED.nodes.node('one')); });
+      await page.getByText('This node does nothing any more').waitFor();
+      assert.equal(await page.getByLabel('Auto Sync', { exact: true }).and(page.locator('#node-input-autosync')).inputValue(), '30m');
+      assert.equal(await page.locator('#node-input-syncOnSave').isChecked(), false);
+      assert.deepEqual(await editor.violations('.red-ui-tray-body .form-row'), []);
+      await page.locator('#node-dialog-cancel').click();
+      await editor.says(editor.prompt, 'It was set to Auto Sync: Every 30 minutes · Sync on Save: off.');
+      const kept = await page.evaluate(() => /** @type {any} */ (globalThis).RED.nodes.createCompleteNodeSet().find((/** @type {any} */ { id }) => id === 'one'));
+      assert.deepEqual({ interval: kept.interval, synconsave: kept.synconsave }, { interval: '30', synconsave: 'false' });
+      assert.equal(await page.evaluate(() => /** @type {any} */ (globalThis).RED.nodes.node('one').valid), true);
+    });
+
+    test('its help is there, and it is not in the palette', async () => {
+      const editor = await opened();
+      const help = await editor.page.evaluate((type) => /** @type {any} */ (globalThis).RED.nodes.getNodeHelp(type), TYPE);
+      assert.match(help, /Gives the secrets of the space.*does nothing any more.*How often the Secret Manager is asked/s);
+      assert.equal(await editor.page.locator(`.red-ui-palette-node[data-palette-type="${TYPE}"]`).count(), 0);
     });
 
     for (const scheme of /** @type {const} */ (runtime === 5 ? ['light', 'dark'] : ['light'])) {
@@ -293,7 +318,7 @@ for (const runtime of /** @type {const} */ ([4, 5])) {
       await flows(EVERYWHERE);
       const editor = await opened({ language: 'de' });
       await editor.says(editor.prompt, 'Der alte Secret-Manager-Node wird nicht mehr gebraucht');
-      await editor.says(editor.prompt, '6 sind noch da, in Ingest, R&D <b>, Shared, Archive.');
+      await editor.says(editor.prompt, '6 sind noch da, in Shared, Ingest, R&D <b>, Archive.');
       await editor.says(editor.prompt, 'Eingestellt war Automatischer Sync: Alle 30 Minuten.');
       assert.deepEqual(await editor.prompt.getByRole('button').allInnerTexts(), ['Einstellungen übernehmen', 'Später', 'Zeigen', 'Löschen']);
       assert.doesNotMatch(await editor.prompt.innerText(), /sidebar\.|__/);
@@ -310,6 +335,20 @@ for (const runtime of /** @type {const} */ ([4, 5])) {
       await editor.act('secret-manager:legacy-nodes');
       await editor.page.waitForFunction(() => /** @type {any} */ (globalThis).RED.view.selection().nodes?.[0]?.id === 'one');
       await quiet(editor);
+    });
+
+    test('the node is in the palette, and its dialog sets it', async () => {
+      const editor = await opened();
+      const { page } = editor;
+      assert.equal(await page.locator(`.red-ui-palette-node[data-palette-type="${TYPE}"]`).count(), 1);
+      const help = await page.evaluate((type) => /** @type {any} */ (globalThis).RED.nodes.getNodeHelp(type), TYPE);
+      assert.match(help, /One of these nodes is enough/);
+      await page.evaluate(() => { const { RED } = /** @type {any} */ (globalThis); RED.editor.edit(RED.nodes.node('one')); });
+      await page.locator('#node-input-autosync').selectOption({ label: 'Every 12 hours' });
+      assert.equal(await page.locator('#node-legacy-inert').count(), 0);
+      assert.deepEqual(await editor.violations('.red-ui-tray-body .form-row'), []);
+      await page.locator('#node-dialog-ok').click();
+      await page.waitForFunction(() => /** @type {any} */ (globalThis).RED.nodes.node('one').autosync === '12h');
     });
   });
 }
