@@ -44,7 +44,7 @@ class Plugin {
   #protection = 'none';
   /** Why there is none, for people. @type {string | null} */
   #unprotected = null;
-  /** The version below 5.3.0 that people were told of, while flows are not served. @type {string | null} */
+  /** What people were told last of why flows are not served. @type {string | null} */
   #told = null;
 
   /** @param {any} RED */
@@ -108,11 +108,18 @@ class Plugin {
     if (serves && !this.#served) this.#serve();
     if (!serves) {
       if (this.#served) this.#stepBack();
-      if (this.#told !== version) this.#log.warn('version.legacy', { version: version ?? '' });
-      this.#told = version;
+      this.#tell(version ?? '');
     }
     this.#legacy.look();
     this.#editor?.look();
+  }
+
+  /** @param {string} version below 5.3.0, where flows are not served: who serves them, or what to do */
+  #tell(version) {
+    if (!this.#legacy.known) return;
+    const text = this.#legacy.ours ? 'version.no-node' : 'version.legacy';
+    if (this.#told !== `${text} ${version}`) this.#log.warn(text, { version });
+    this.#told = `${text} ${version}`;
   }
 
   #swapped = () => {

@@ -26,6 +26,8 @@ class Legacy {
   #members = [];
   /** Where a node stands in these, by its id. @type {Map<string, number>} */
   #places = new Map();
+  /** Whether it is known which nodes flows hold. */
+  known = false;
   /** Nodes come and go: who is the first is not known yet. */
   #starting = false;
   /** Flows are starting, and will start one of ours. */
@@ -80,6 +82,7 @@ class Legacy {
 
   /** @param {any[]} flows that are about to start */
   starting(flows) {
+    this.known = true;
     this.#starting = true;
     this.#expected = this.ours && holdsEnabled(flows, this.type);
     this.#places = new Map(flows.filter(({ type }) => type === this.type).map(({ id }, place) => [id, place]));

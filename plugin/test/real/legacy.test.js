@@ -105,6 +105,7 @@ for (const runtime of /** @type {const} */ ([4, 5])) {
           await red.deploy(touched(WITH, mode), mode);
         }
         assert.deepEqual(operator.acks, []);
+        assert.match(red.console, /5\.2\.9 is below 5\.3\.0: only the legacy Secret Manager node gives secrets/);
       });
 
       test(`${name} installed while flows run, from 5.3.0 on: it neither stops them nor overwrites a value`, async () => {
@@ -173,7 +174,7 @@ for (const runtime of /** @type {const} */ ([4, 5])) {
           assert.deepEqual(await facts(red), { served, count, ours: true, needed: true }, `${mode}, ${what}`);
         }
       }
-      const warned = red.console.split('\n').filter((line) => line.includes('5.2.9 is below 5.3.0'));
+      const warned = red.console.split('\n').filter((line) => line.includes('5.2.9 is below 5.3.0: flows are given secrets as soon as they hold'));
       assert.equal(warned.length, 4 + 3 + 3, 'once each time that flows are left without');
     });
 
