@@ -1,7 +1,7 @@
 // What legacy Secret Manager nodes were set to. Both halves read it here: the runtime's node, and the editor's prompt.
 
 /** Under which names the settings may stand: our node's, and those that an older package may have used. */
-const FIELDS = {
+export const FIELDS = {
   autoSync: ['autosync', 'autoSync', 'interval', 'syncInterval'],
   syncOnSave: ['syncOnSave', 'synconsave'],
 };

@@ -224,7 +224,7 @@ for (const runtime of /** @type {const} */ ([4, 5])) {
       assert.deepEqual(stage().operator.count('PATCH /v1/settings').map(({ body }) => body), [{ autoSync: '12h' }, { syncOnSave: false }]);
       await prompt.getByRole('button', { name: 'Take these settings over' }).waitFor({ state: 'hidden' });
       assert.equal(await editor.page.evaluate(() => document.activeElement?.textContent), 'Later', 'the focus is not lost');
-      assert.equal(await editor.tab.getByRole('combobox').inputValue(), '12h');
+      assert.equal(await editor.page.locator('#secret-manager-auto-sync').inputValue(), '12h');
       assert.deepEqual(await ids(editor), ['one'], 'nothing was deleted');
     });
 
