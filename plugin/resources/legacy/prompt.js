@@ -28,7 +28,7 @@ export class Prompt {
   /** The editor's notification, while there is one. @type {any} */
   #notification = null;
   /** @type {Difference} */
-  #difference = { wanted: {}, owned: {}, flowApps: 1 };
+  #difference = { wanted: {}, here: {}, owned: {}, flowApps: 1 };
 
   /**
    * @param {any} RED
@@ -98,11 +98,13 @@ export class Prompt {
   }
 
   /** @param {number} count @param {Difference} difference */
-  #showSettings(count, { wanted, owned }) {
-    const settings = Object.entries(wanted).map(([name, value]) => settingIn(this.#text, name, value));
+  #showSettings(count, { wanted, here, owned }) {
+    const settings = Object.entries(wanted).map(([name, value]) => this.#text.say('sidebar.legacy.differs', {
+      setting: settingIn(this.#text, name, value), value: valueIn(this.#text, /** @type {any} */ (here)[name]),
+    }));
     this.#settings.hidden = settings.length === 0;
     if (settings.length === 0) return this.#question.close();
-    this.#say(this.#were, this.#text.count('sidebar.legacy.were', count, { settings: settings.join(' · ') }));
+    this.#say(this.#were, this.#text.count('sidebar.legacy.were', count, { settings: settings.join(', ') }));
     this.#say(this.#owned, Object.entries(owned).map(([name, owner]) =>
       this.#text.say('sidebar.legacy.owned', { name: this.#text.say(`sidebar.settings.${name}`), owner: owner ?? '' })).join(' '), 'lock');
   }
@@ -142,6 +144,16 @@ export class Prompt {
  * @param {string | boolean} value
  */
 export function settingIn(text, name, value) {
-  const said = typeof value === 'boolean' ? text.say(`sidebar.legacy.${value ? 'on' : 'off'}`) : text.say(`sidebar.auto.${value}`);
-  return text.say('sidebar.legacy.setting', { name: text.say(`sidebar.settings.${name}`), value: said });
+  return text.say('sidebar.legacy.setting', { name: text.say(`sidebar.settings.${name}`), value: valueIn(text, value) });
+}
+
+/**
+ * @param {import('../text.js').Text} text
+ * @param {string | boolean} value an interval of a later version is shown as it is called
+ */
+function valueIn(text, value) {
+  if (typeof value === 'boolean') return text.say(`sidebar.legacy.${value ? 'on' : 'off'}`);
+  const name = `sidebar.auto.${value}`;
+  const said = text.say(name);
+  return said.endsWith(name) ? value : said;
 }

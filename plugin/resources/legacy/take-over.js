@@ -4,9 +4,10 @@ import { oldSettings } from './old-settings.js';
 
 /** @typedef {'autoSync' | 'syncOnSave'} Name */
 /**
- * `wanted`: what would be changed; `owned`: what differs as well, and is somebody's, by name of the setting; `flowApps`: how many
- * the change would be for.
- * @typedef {{wanted: {autoSync?: string, syncOnSave?: boolean}, owned: Partial<Record<Name, string>>, flowApps: number}} Difference
+ * `wanted`: what would be changed; `here`: what is in force instead; `owned`: what differs as well, and is somebody's, by name of the
+ * setting; `flowApps`: how many the change would be for.
+ * @typedef {{autoSync?: string, syncOnSave?: boolean}} Values
+ * @typedef {{wanted: Values, here: Values, owned: Partial<Record<Name, string>>, flowApps: number}} Difference
  */
 
 /** @type {readonly Name[]} */
@@ -23,13 +24,15 @@ export function difference(definitions, status) {
   const old = Object.assign({}, ...definitions.map(oldSettings).reverse());
   /** @type {any} */
   const wanted = {};
+  /** @type {any} */
+  const here = {};
   /** @type {Difference['owned']} */
   const owned = {};
   for (const name of NAMES) {
     const setting = status?.[name] ?? null;
     if (setting === null || old[name] === undefined || old[name] === setting.value) continue;
     if (setting.managedBy) owned[name] = setting.managedBy;
-    else wanted[name] = old[name];
+    else [wanted[name], here[name]] = [old[name], setting.value];
   }
-  return { wanted, owned, flowApps: wanted.autoSync === undefined ? 1 : status?.flowApps ?? 1 };
+  return { wanted, here, owned, flowApps: wanted.autoSync === undefined ? 1 : status?.flowApps ?? 1 };
 }

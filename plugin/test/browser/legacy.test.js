@@ -218,7 +218,7 @@ for (const runtime of /** @type {const} */ ([4, 5])) {
       await flows([tab('ingest', 'Ingest'), legacy('one', 'ingest', { autosync: '12h', syncOnSave: false })]);
       const editor = await opened();
       const { prompt } = editor;
-      await editor.says(prompt, 'It was set to Auto Sync: Every 12 hours · Sync on Save: off. Here it is otherwise.');
+      await editor.says(prompt, 'It was set to Auto Sync: Every 12 hours (here: Live), Sync on Save: off (here: on).');
       await prompt.getByRole('button', { name: 'Take these settings over' }).press('Enter');
       await editor.says(prompt, 'Auto Sync: Every 12 hours is taken over. Sync on Save: off is taken over.');
       assert.deepEqual(stage().operator.count('PATCH /v1/settings').map(({ body }) => body), [{ autoSync: '12h' }, { syncOnSave: false }]);
@@ -259,7 +259,7 @@ for (const runtime of /** @type {const} */ ([4, 5])) {
 
       stage().tell({ autoSync: { value: 'Live', managedBy: 'argocd-controller' }, syncOnSave: { value: true, managedBy: null } });
       const another = await opened();
-      await another.says(another.prompt, 'It was set to Sync on Save: off.');
+      await another.says(another.prompt, 'It was set to Sync on Save: off (here: on).');
       await another.says(another.prompt, 'Auto Sync is managed by argocd-controller and stays.');
       await check(another);
     });
@@ -290,7 +290,7 @@ for (const runtime of /** @type {const} */ ([4, 5])) {
       assert.equal(await page.locator('#node-input-syncOnSave').isChecked(), false);
       assert.deepEqual(await editor.violations('.red-ui-tray-body .form-row'), []);
       await page.locator('#node-dialog-cancel').click();
-      await editor.says(editor.prompt, 'It was set to Auto Sync: Every 30 minutes · Sync on Save: off.');
+      await editor.says(editor.prompt, 'It was set to Auto Sync: Every 30 minutes (here: Live), Sync on Save: off (here: on).');
       const kept = await page.evaluate(() => /** @type {any} */ (globalThis).RED.nodes.createCompleteNodeSet().find((/** @type {any} */ { id }) => id === 'one'));
       assert.deepEqual({ interval: kept.interval, synconsave: kept.synconsave }, { interval: '30', synconsave: 'false' });
       assert.equal(await page.evaluate(() => /** @type {any} */ (globalThis).RED.nodes.node('one').valid), true);
@@ -308,7 +308,7 @@ for (const runtime of /** @type {const} */ ([4, 5])) {
         await flows([...TWO.slice(0, 2), tab('rd', 'Deliver'), legacy('two', 'rd'), tab('archive', 'Archive', { locked: true }), legacy('held', 'archive')]);
         const editor = await opened({ scheme });
         await editor.says(editor.prompt, '3 are left, in Ingest, Deliver, Archive.');
-        await editor.says(editor.prompt, 'They were set to Auto Sync: Every 30 minutes.');
+        await editor.says(editor.prompt, 'They were set to Auto Sync: Every 30 minutes (here: Live).');
         await check(editor);
         if (process.env.PICTURES === '1' && runtime === 5) await editor.page.locator('.red-ui-notification').screenshot({ path: path.join(PICTURES, `legacy-${scheme}.png`) });
       });
@@ -319,7 +319,7 @@ for (const runtime of /** @type {const} */ ([4, 5])) {
       const editor = await opened({ language: 'de' });
       await editor.says(editor.prompt, 'Der alte Secret-Manager-Node wird nicht mehr gebraucht');
       await editor.says(editor.prompt, '6 sind noch da, in Shared, Ingest, R&D <b>, Archive.');
-      await editor.says(editor.prompt, 'Eingestellt war Automatischer Sync: Alle 30 Minuten.');
+      await editor.says(editor.prompt, 'Eingestellt war Automatischer Sync: Alle 30 Minuten (hier: Live).');
       assert.deepEqual(await editor.prompt.getByRole('button').allInnerTexts(), ['Einstellungen übernehmen', 'Später', 'Zeigen', 'Löschen']);
       assert.doesNotMatch(await editor.prompt.innerText(), /sidebar\.|__/);
       await check(editor);

@@ -100,14 +100,14 @@ describe('which settings differ', () => {
   const old = [{ autosync: '30m', syncOnSave: false }];
   /** @type {[string, object[], any, object][]} */
   const TABLE = [
-    ['both', old, status, { wanted: { autoSync: '30m', syncOnSave: false }, owned: {}, flowApps: 3 }],
-    ['none', [{ autosync: '30m', syncOnSave: true }], { ...status, autoSync: { value: '30m', managedBy: null } }, { wanted: {}, owned: {}, flowApps: 1 }],
-    ['nothing that would be for other flow apps', [{ syncOnSave: false }], status, { wanted: { syncOnSave: false }, owned: {}, flowApps: 1 }],
-    ['one is GitOps\'s', old, { ...status, autoSync: { value: 'Live', managedBy: 'argocd' } }, { wanted: { syncOnSave: false }, owned: { autoSync: 'argocd' }, flowApps: 1 }],
-    ['one is GitOps\'s, and the same', [{ autosync: '30m' }], { ...status, autoSync: { value: '30m', managedBy: 'argocd' } }, { wanted: {}, owned: {}, flowApps: 1 }],
-    ['no sync serves this flow app', old, { ...status, autoSync: null, syncOnSave: null }, { wanted: {}, owned: {}, flowApps: 1 }],
-    ['the operator was not heard', old, null, { wanted: {}, owned: {}, flowApps: 1 }],
-    ['of two nodes, the first that says something', [{ name: 'a' }, { autosync: '12h' }, { autosync: '24h', syncOnSave: false }], status, { wanted: { autoSync: '12h', syncOnSave: false }, owned: {}, flowApps: 3 }],
+    ['both', old, status, { wanted: { autoSync: '30m', syncOnSave: false }, here: { autoSync: 'Live', syncOnSave: true }, owned: {}, flowApps: 3 }],
+    ['none', [{ autosync: '30m', syncOnSave: true }], { ...status, autoSync: { value: '30m', managedBy: null } }, { wanted: {}, here: {}, owned: {}, flowApps: 1 }],
+    ['nothing that would be for other flow apps', [{ syncOnSave: false }], status, { wanted: { syncOnSave: false }, here: { syncOnSave: true }, owned: {}, flowApps: 1 }],
+    ['one is GitOps\'s', old, { ...status, autoSync: { value: 'Live', managedBy: 'argocd' } }, { wanted: { syncOnSave: false }, here: { syncOnSave: true }, owned: { autoSync: 'argocd' }, flowApps: 1 }],
+    ['one is GitOps\'s, and the same', [{ autosync: '30m' }], { ...status, autoSync: { value: '30m', managedBy: 'argocd' } }, { wanted: {}, here: {}, owned: {}, flowApps: 1 }],
+    ['no sync serves this flow app', old, { ...status, autoSync: null, syncOnSave: null }, { wanted: {}, here: {}, owned: {}, flowApps: 1 }],
+    ['the operator was not heard', old, null, { wanted: {}, here: {}, owned: {}, flowApps: 1 }],
+    ['of two nodes, the first that says something', [{ name: 'a' }, { autosync: '12h' }, { autosync: '24h', syncOnSave: false }], status, { wanted: { autoSync: '12h', syncOnSave: false }, here: { autoSync: 'Live', syncOnSave: true }, owned: {}, flowApps: 3 }],
   ];
   for (const [what, definitions, told, expected] of TABLE) {
     test(what, async () => {
