@@ -26,14 +26,19 @@ export class Commands {
     await this.#live.refresh();
   }
 
-  /** @param {{autoSync?: string, syncOnSave?: boolean}} settings */
+  /**
+   * @param {{autoSync?: string, syncOnSave?: boolean}} settings
+   * @returns {Promise<import('./store.js').Answer>}
+   */
   async choose(settings) {
     const [name] = Object.keys(settings);
     this.#store.set({ saving: name, answer: null });
     const { status, body } = await this.#api.settings(settings);
     if (status === 200) this.#take(body);
-    this.#store.set({ saving: null, answer: answer('settings', status === 200 ? { outcome: 'saved' } : failure(status, body)) });
+    const given = answer('settings', status === 200 ? { outcome: 'saved' } : failure(status, body));
+    this.#store.set({ saving: null, answer: given });
     if (status !== 200) await this.#live.fetchState();
+    return given;
   }
 
   forgetMarks() {
@@ -57,5 +62,5 @@ function answer(kind, outcome) {
 /** @param {number} status @param {any} body problem+json, or nothing */
 function failure(status, body) {
   const reason = body?.reason ?? (status === 0 ? 'RuntimeAway' : status === 401 || status === 403 ? 'MayNotWrite' : 'RuntimeError');
-  return { outcome: 'error', reason, message: body?.detail ?? body?.message ?? null };
+  return { outcome: 'error', reason, message: body?.detail ?? body?.message ?? null, owner: body?.owner ?? null };
 }

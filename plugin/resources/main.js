@@ -3,6 +3,7 @@
 import { Api } from './api.js';
 import { Commands } from './commands.js';
 import { offerKeys } from './completion.js';
+import { Advice } from './legacy/advice.js';
 import { Live } from './live.js';
 import { Store } from './store.js';
 import { Text } from './text.js';
@@ -59,6 +60,9 @@ export function start(RED, root, { jQuery, monaco, showTab }) {
     showTab();
     commands.syncNow();
   });
+  const advice = new Advice(RED, text, store, commands);
+  advice.start();
+  action('legacy-nodes', () => advice.ask());
   offerKeys(monaco, store, text);
   live.start();
 }

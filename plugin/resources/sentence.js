@@ -40,7 +40,10 @@ function asking({ state }, text) {
 
 /** @type {typeof RULES[0]} */
 function legacyServes({ state }, text) {
-  return state.served === false ? { text: text.say('sidebar.status.legacy', { version: state.flowAppVersion ?? '' }), tone: 'attention' } : null;
+  if (state.served !== false) return null;
+  const version = state.flowAppVersion ?? '';
+  // Where the type is ours and flows are not served, they hold none that runs.
+  return { text: state.legacy?.ours ? text.say('sidebar.status.no-node', { version }) : text.say('sidebar.status.legacy', { version }), tone: 'attention' };
 }
 
 /** @type {typeof RULES[0]} */

@@ -1,6 +1,7 @@
 // Sync on Save and Auto Sync.
 
-import { element, icon, setText } from '../dom.js';
+import { element, icon } from '../dom.js';
+import { Question } from './question.js';
 
 const INTERVALS = ['Live', '1m', '30m', '60m', '12h', '24h', 'Manual'];
 
@@ -11,7 +12,7 @@ export class Settings {
   #saveNote;
   #auto;
   #autoNote;
-  #ask;
+  #question;
   /** What is in force. */
   #autoSync = '';
   #flowApps = 1;
@@ -32,14 +33,14 @@ export class Settings {
       id: 'secret-manager-auto-sync', 'aria-describedby': 'secret-manager-auto-sync-note', onchange: () => this.#chosen(),
     }, ...INTERVALS.map((value) => element('option', { value }, text.say(`sidebar.auto.${value}`))));
     this.#autoNote = element('p', { id: 'secret-manager-auto-sync-note', class: 'secret-manager-note' });
-    this.#ask = element('div', { role: 'group', class: 'secret-manager-ask', hidden: true, 'aria-labelledby': 'secret-manager-ask' });
+    this.#question = new Question(text, 'secret-manager-ask');
     this.root = element('div', { class: 'secret-manager-settings' },
       element('div', { class: 'secret-manager-setting' },
         element('label', { for: 'secret-manager-sync-on-save' }, text.say('sidebar.settings.syncOnSave')), this.#save),
       this.#saveNote,
       element('div', { class: 'secret-manager-setting' },
         element('label', { for: 'secret-manager-auto-sync' }, text.say('sidebar.settings.autoSync')), this.#auto),
-      this.#autoNote, this.#ask);
+      this.#autoNote, this.#question.root);
   }
 
   /** @param {import('../store.js').Facts} facts */
@@ -50,7 +51,7 @@ export class Settings {
     this.#flowApps = status?.flowApps ?? 1;
     if (saving !== 'syncOnSave') this.#save.checked = known.syncOnSave?.value ?? false;
     this.#autoSync = known.autoSync?.value ?? '';
-    if (saving !== 'autoSync' && this.#ask.hidden) this.#show(this.#autoSync);
+    if (saving !== 'autoSync' && !this.#question.open) this.#show(this.#autoSync);
     for (const [control, note, setting] of [[this.#save, this.#saveNote, known.syncOnSave], [this.#auto, this.#autoNote, known.autoSync]]) {
       const owner = setting?.managedBy ?? null;
       control.disabled = !mayWrite || setting === null || owner !== null || away;
@@ -77,27 +78,10 @@ export class Settings {
       this.#commands.choose({ autoSync: value });
       return;
     }
-    const close = (/** @type {boolean} */ yes) => {
-      this.#ask.hidden = true;
-      this.#ask.replaceChildren();
+    this.#question.ask(this.#flowApps, (yes) => {
       this.#auto.focus();
       if (yes) this.#commands.choose({ autoSync: value });
       else this.#show(this.#autoSync);
-    };
-    const yes = element('button', { type: 'button', class: 'red-ui-button red-ui-button-small', onclick: () => close(true) },
-      this.#text.say('sidebar.settings.apply'));
-    const no = element('button', { type: 'button', class: 'red-ui-button red-ui-button-small', onclick: () => close(false) },
-      this.#text.say('sidebar.settings.cancel'));
-    const question = element('p', { id: 'secret-manager-ask' });
-    setText(question, this.#text.count('sidebar.settings.applies', this.#flowApps));
-    this.#ask.replaceChildren(question, yes, no);
-    this.#ask.onkeydown = (/** @type {KeyboardEvent} */ event) => {
-      if (event.key !== 'Escape') return;
-      // The editor's own keys look up from where the key was pressed, and that is gone then.
-      event.stopPropagation();
-      close(false);
-    };
-    this.#ask.hidden = false;
-    yes.focus();
+    });
   }
 }

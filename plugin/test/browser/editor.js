@@ -3,6 +3,8 @@
 const fs = require('node:fs');
 const { chromium } = require('playwright-core');
 
+const AXE = fs.readFileSync(require.resolve('axe-core/axe.min.js'), 'utf8');
+
 const CHROMIUM = '/usr/bin/chromium';
 
 const WAIT_MS = 15_000;
@@ -13,8 +15,10 @@ const NO_BROWSER = fs.existsSync(CHROMIUM) ? false : `${CHROMIUM} is not install
 /** @typedef {import('../real/harness').NodeRed} NodeRed */
 /** @typedef {import('playwright-core').Page} Page */
 /**
- * `scheme`: dark is Node-RED 5's only. `language` of the editor.
- * @typedef {{as?: 'editor' | 'reader', language?: 'en-US' | 'de', scheme?: 'light' | 'dark', width?: number}} How
+ * `scheme`: dark is Node-RED 5's only. `language` of the editor. `now`: what its clock says at first.
+ * @typedef {{
+ *   as?: 'editor' | 'colleague' | 'reader' | 'builder', language?: 'en-US' | 'de', scheme?: 'light' | 'dark', width?: number, now?: Date,
+ * }} How
  */
 
 /** A browser in which people sign in to editors. */
@@ -36,7 +40,7 @@ class Browser {
    * @param {NodeRed} red
    * @param {How} [how]
    */
-  async open(red, { as = 'editor', language = 'en-US', scheme = 'light', width = 1400 } = {}) {
+  async open(red, { as = 'editor', language = 'en-US', scheme = 'light', width = 1400, now } = {}) {
     const context = await this.browser.newContext({ locale: language, timezoneId: 'UTC', viewport: { width, height: 900 }, permissions: ['clipboard-read'] });
     context.setDefaultTimeout(WAIT_MS);
     await context.addInitScript(([chosen, dark]) => {
@@ -44,12 +48,13 @@ class Browser {
       localStorage.setItem('view-dark-theme', dark);
     }, [language, scheme]);
     const page = await context.newPage();
+    if (now !== undefined) await page.clock.setSystemTime(now);
     const editor = new Editor(page);
     await page.goto(red.url);
     await page.fill('#node-dialog-login-username', as);
     await page.fill('#node-dialog-login-password', as);
     await page.click('#node-dialog-login-submit');
-    await page.waitForFunction(() => /** @type {any} */ (globalThis).RED?.workspaces?.active?.() > '' && document.querySelector('.secret-manager h3') !== null);
+    await editor.ready();
     return editor;
   }
 
@@ -68,7 +73,7 @@ class Editor {
   /** @param {Page} page */
   constructor(page) {
     this.page = page;
-    page.on('pageerror', (error) => this.errors.push(String(error)));
+    page.on('pageerror', (error) => this.errors.push(String(error.stack)));
     page.on('response', async (response) => {
       if (response.url().includes('/secret-manager/')) this.received.push(await response.text().catch(() => ''));
     });
@@ -76,6 +81,13 @@ class Editor {
     this.tab = page.locator('.secret-manager');
     this.sentence = this.tab.locator('.secret-manager-sentence');
     this.keys = this.tab.getByRole('grid');
+    /** The advice to delete legacy nodes. */
+    this.prompt = page.locator('.secret-manager-legacy');
+  }
+
+  /** The flows are there, and the tab. */
+  async ready() {
+    await this.page.waitForFunction(() => /** @type {any} */ (globalThis).RED?.workspaces?.active?.() > '' && document.querySelector('.secret-manager h3') !== null);
   }
 
   /** By the action list's own action. */
@@ -107,6 +119,19 @@ class Editor {
    */
   says(place, text) {
     return place.filter({ hasText: text }).waitFor();
+  }
+
+  /**
+   * What axe finds.
+   * @param {string} place
+   * @returns {Promise<string[]>}
+   */
+  async violations(place) {
+    await this.page.evaluate(AXE);
+    return this.page.evaluate(async (selector) => {
+      const { violations } = await /** @type {any} */ (globalThis).axe.run(selector);
+      return violations.map((/** @type {any} */ { id, nodes }) => `${id}: ${nodes.map((/** @type {any} */ node) => `${node.html.slice(0, 120)} ${node.any[0]?.message ?? ''}`).join(' | ')}`);
+    }, place);
   }
 
   /**

@@ -3,14 +3,12 @@
 // The Secret Manager tab, in the editors of real Node-REDs, as people see and use it.
 
 const assert = require('node:assert/strict');
-const fs = require('node:fs');
 const path = require('node:path');
 const { after, afterEach, before, describe, test } = require('node:test');
 
 const { NO_BROWSER } = require('./editor');
 const { Stage, VALUES } = require('./stage');
 
-const AXE = fs.readFileSync(require.resolve('axe-core/axe.min.js'), 'utf8');
 /** Where the README has its pictures from: they are taken anew with PICTURES=1. */
 const PICTURES = path.join(__dirname, '..', '..', 'docs');
 
@@ -303,11 +301,6 @@ for (const runtime of /** @type {const} */ ([4, 5])) {
 }
 
 /** Axe finds nothing. @param {Editor} editor */
-async function check({ page }) {
-  await page.evaluate(AXE);
-  const found = await page.evaluate(async () => {
-    const { violations } = await /** @type {any} */ (globalThis).axe.run('.secret-manager');
-    return violations.map((/** @type {any} */ { id, nodes }) => `${id}: ${nodes.map((/** @type {any} */ node) => `${node.html.slice(0, 120)} ${node.any[0]?.message ?? ''}`).join(' | ')}`);
-  });
-  assert.deepEqual(found, []);
+async function check(editor) {
+  assert.deepEqual(await editor.violations('.secret-manager'), []);
 }

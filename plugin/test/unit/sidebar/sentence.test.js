@@ -31,6 +31,8 @@ const TABLE = [
   ['the runtime is away', { ...facts({}), lost: true }, 'Node-RED does not answer; what stands here may be old', 'bad'],
   ['an old Flow App', facts(/** @type {any} */ ({ served: false, flowAppVersion: '5.2.0' })),
     'Flow App version 5.2.0 is below 5.3.0: here the legacy Secret Manager node gives secrets to flows', 'attention'],
+  ['an old Flow App without a legacy node', facts(/** @type {any} */ ({ served: false, flowAppVersion: '5.2.0', legacy: { ours: true } })),
+    'Flow App version 5.2.0 is below 5.3.0: here flows are given secrets as soon as they hold a Secret Manager node; it is in the palette', 'attention'],
   ['no protection', facts(/** @type {any} */ ({ protection: 'none', protectionReason: 'the store x was open' })),
     'Flows are given no secrets, since they could not be kept from the context sidebar: the store x was open', 'bad'],
   ['the first secrets are to come', facts({ snapshot: { state: 'waiting', version: null } }), 'Waiting for the first secrets; flows run without them', 'busy'],
