@@ -10,11 +10,10 @@ const WAIT_MS = 15_000;
 /** Why there is no browser to test with, if there is none. @type {string | false} */
 const NO_BROWSER = fs.existsSync(CHROMIUM) ? false : `${CHROMIUM} is not installed: apt-get install chromium`;
 
-/** @typedef {import('../real/harness').NodeRed} NodeRed */
 /** @typedef {import('playwright-core').Page} Page */
 /**
  * `scheme`: dark is Node-RED 5's only. `language` of the editor.
- * @typedef {{as?: 'editor' | 'reader', language?: 'en-US' | 'de', scheme?: 'light' | 'dark', width?: number}} How
+ * @typedef {{as?: 'editor' | 'reader' | 'viewer', language?: 'en-US' | 'de', scheme?: 'light' | 'dark', width?: number}} How
  */
 
 /** A browser in which people sign in to editors. */
@@ -33,7 +32,7 @@ class Browser {
 
   /**
    * Opens the editor as somebody, and waits until its flows are there.
-   * @param {NodeRed} red
+   * @param {{url: string}} red
    * @param {How} [how]
    */
   async open(red, { as = 'editor', language = 'en-US', scheme = 'light', width = 1400 } = {}) {
@@ -88,6 +87,27 @@ class Editor {
   /** @param {string} action */
   act(action) {
     return this.page.evaluate((name) => /** @type {any} */ (globalThis).RED.actions.invoke(name), action);
+  }
+
+  /**
+   * Changes a node's name and deploys it; or restarts the flows.
+   * @param {'full' | 'modified-flows' | 'modified-nodes' | 'restart'} mode
+   */
+  async deploy(mode) {
+    const deployed = this.page.waitForResponse((response) => new URL(response.url()).pathname === '/flows' && response.request().method() === 'POST');
+    await this.page.evaluate((way) => {
+      const { RED } = /** @type {any} */ (globalThis);
+      if (way === 'restart') return void RED.actions.invoke('core:restart-flows');
+      const node = RED.nodes.node('read');
+      node.name += '.';
+      node.changed = true;
+      node.dirty = true;
+      RED.nodes.dirty(true);
+      RED.actions.invoke(`core:set-deploy-type-to-${way}`);
+      RED.actions.invoke('core:deploy-flows');
+    }, mode);
+    const response = await deployed;
+    if (!response.ok()) throw new Error(`deploy: ${response.status()}`);
   }
 
   /** @param {string} name of a key */
