@@ -49,6 +49,7 @@ class Browser {
     await page.fill('#node-dialog-login-password', as);
     await page.click('#node-dialog-login-submit');
     await page.waitForFunction(() => /** @type {any} */ (globalThis).RED?.workspaces?.active?.() > '' && document.querySelector('.secret-manager h3') !== null);
+    await editor.listens;
     return editor;
   }
 
@@ -72,9 +73,17 @@ class Editor {
       if (response.url().includes('/secret-manager/')) this.received.push(await response.text().catch(() => ''));
     });
     page.on('websocket', (socket) => socket.on('framereceived', ({ payload }) => this.received.push(String(payload))));
+    /** Resolves once the runtime was asked to tell of swaps. @type {Promise<void>} */
+    this.listens = new Promise((resolve) => page.on('websocket', (socket) => socket.on('framesent', ({ payload }) => {
+      if (String(payload).includes('secret-manager/swap')) resolve();
+    })));
     this.tab = page.locator('.secret-manager');
     this.sentence = this.tab.locator('.secret-manager-sentence');
     this.keys = this.tab.getByRole('grid');
+    this.syncNow = this.tab.getByRole('button', { name: 'Sync now' });
+    this.outcome = this.tab.locator('.secret-manager-outcome');
+    this.onSave = this.tab.getByRole('switch', { name: 'Sync on Save' });
+    this.auto = this.tab.getByRole('combobox', { name: 'Auto Sync' });
   }
 
   /** By the action list's own action. */
@@ -94,6 +103,11 @@ class Editor {
    * @param {'full' | 'modified-flows' | 'modified-nodes' | 'restart'} mode
    */
   async deploy(mode) {
+    // For a moment after a deploy the editor takes no other.
+    await this.page.waitForFunction(() => {
+      const { $ } = /** @type {any} */ (globalThis);
+      return $('.red-ui-deploy-button-content').css('opacity') === '1' && !$('#red-ui-header-shade').is(':visible');
+    });
     const deployed = this.page.waitForResponse((response) => new URL(response.url()).pathname === '/flows' && response.request().method() === 'POST');
     await this.page.evaluate((way) => {
       const { RED } = /** @type {any} */ (globalThis);
@@ -108,6 +122,40 @@ class Editor {
     }, mode);
     const response = await deployed;
     if (!response.ok()) throw new Error(`deploy: ${response.status()}`);
+  }
+
+  /**
+   * Asks the plugin's server part as the signed-in person, past the tab and what it locks.
+   * @param {'GET' | 'POST' | 'PATCH'} method
+   * @param {'state' | 'keys' | 'sync' | 'settings'} place
+   * @param {object} [body]
+   * @returns {Promise<{status: number, body: any}>}
+   */
+  ask(method, place, body) {
+    return this.page.evaluate(([how, where, what]) => new Promise((resolve) => {
+      /** @type {any} */ (globalThis).$.ajax({
+        url: `secret-manager/${where}`, method: how, ...(what !== undefined && { data: JSON.stringify(what), contentType: 'application/json' }),
+        complete: (/** @type {any} */ { status, responseJSON, responseText }) => resolve({ status, body: responseJSON ?? (/^[{[]/.test(responseText) ? JSON.parse(responseText) : null) }),
+      });
+    }), /** @type {const} */ ([method, place, body]));
+  }
+
+  /**
+   * When a key's row appears, by the clock of this machine.
+   * @param {string} name
+   * @returns {Promise<number>}
+   */
+  appears(name) {
+    return this.page.evaluate((key) => new Promise((resolve) => {
+      const look = () => {
+        if (![...document.querySelectorAll('.secret-manager [role=row] code')].some((code) => code.textContent === key)) return;
+        watch.disconnect();
+        resolve(Date.now());
+      };
+      const watch = new MutationObserver(look);
+      watch.observe(/** @type {Element} */ (document.querySelector('.secret-manager')), { subtree: true, childList: true, characterData: true });
+      look();
+    }), name);
   }
 
   /** @param {string} name of a key */

@@ -11,6 +11,8 @@ const { promisify } = require('node:util');
 const run = promisify(execFile);
 
 const LIMIT_MS = 30_000;
+/** Node-REDs start on a machine that has other things to do. */
+const START_MS = 120_000;
 const LOOK_MS = 100;
 
 /** What the Rust side hands over. @type {{kubectl: string, kubeconfig: string, hands: number}} */
@@ -46,14 +48,15 @@ async function hands(what) {
  * @template T
  * @param {string} what for the error
  * @param {() => Promise<T | null | undefined | false>} look
+ * @param {number} [limitMs]
  * @returns {Promise<T>}
  */
-async function until(what, look) {
-  for (const end = Date.now() + LIMIT_MS; Date.now() < end; await pause(LOOK_MS)) {
+async function until(what, look, limitMs = LIMIT_MS) {
+  for (const end = Date.now() + limitMs; Date.now() < end; await pause(LOOK_MS)) {
     const found = await look();
     if (found) return found;
   }
-  throw new Error(`not within ${LIMIT_MS} ms: ${what}`);
+  throw new Error(`not within ${limitMs} ms: ${what}`);
 }
 
 /**
@@ -127,15 +130,16 @@ class Space {
   }
 
   /**
-   * Waits until all of its pods have loaded what its sync brought.
-   * @param {number} [pods] how many there are to be
+   * Gives each flow app so many pods, and waits until all of them have loaded what the sync brought.
+   * @param {Record<string, number>} apps
    */
-  delivered(pods) {
-    return until(`${this.name} delivered`, async () => {
-      const { status } = await this.sync();
-      const { delivery, conditions } = status;
-      return conditions.some((/** @type {any} */ one) => one.type === 'Delivered' && one.status === 'True') && (pods === undefined || delivery.pods === pods);
-    });
+  async scale(apps) {
+    await Promise.all(Object.entries(apps).map(([app, pods]) => this.kubectl('scale', `deployment/${app}`, `--replicas=${pods}`)));
+    const all = Object.values(apps).reduce((sum, pods) => sum + pods, 0);
+    await until(`${all} pods of ${this.name} delivered`, async () => {
+      const { status: { delivery } } = await this.sync();
+      return delivery.pods === all && delivery.loaded === all;
+    }, START_MS);
   }
 }
 
