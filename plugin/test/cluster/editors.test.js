@@ -163,6 +163,8 @@ describe('in the editors of Node-RED 4.1 and 5.0', { concurrency: false }, () =>
 
   test('two editors of one runtime show a new key within 300 ms of the swap', async (t) => {
     const viewers = await both(newsroom, 'viewer');
+    // The editor itself loads for a while after it can be used.
+    await each(viewers, ({ page }) => page.waitForLoadState('networkidle'));
     /** @type {{4: number[], 5: number[]}} */
     const took = { 4: [], 5: [] };
     for (let round = 1; round <= 5; round += 1) {
@@ -182,8 +184,8 @@ describe('in the editors of Node-RED 4.1 and 5.0', { concurrency: false }, () =>
     for (const runtime of RUNTIMES) {
       const { p50, max } = figures(took[runtime]);
       t.diagnostic(`swap to row, Node-RED ${runtime}, 5 rounds in 2 editors: p50 ${p50} ms, max ${max} ms`);
-      assert.ok(max <= 300, `${took[runtime]}`);
     }
+    assert.deepEqual(RUNTIMES.flatMap((runtime) => took[runtime]).filter((ms) => ms > 300), []);
   });
 
   test('a viewer sees all of it, and the server lets nothing of it be done', async () => {
