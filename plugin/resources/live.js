@@ -74,9 +74,14 @@ export class Live {
 
   /** @param {{step: string, seconds: number}} told */
   #progress({ step, seconds }) {
+    clearTimeout(this.#silence);
+    // It may come before the answer to whoever asked, who then waits for that, or after it.
+    if (step === 'done') {
+      this.#over();
+      return;
+    }
     const mine = this.#store.facts.progress?.mine ?? false;
     this.#store.set({ progress: { step, seconds, mine } });
-    clearTimeout(this.#silence);
     if (!mine) this.#silence = setTimeout(() => this.#over(), PROGRESS_MS);
   }
 
