@@ -1,5 +1,6 @@
 'use strict';
 
+const { EventEmitter, once } = require('node:events');
 const fs = require('node:fs');
 const { chromium } = require('playwright-core');
 
@@ -64,6 +65,7 @@ class Editor {
   errors = [];
   /** All texts that the plugin sent: answers and web socket frames. @type {string[]} */
   received = [];
+  #frames = new EventEmitter();
 
   /** @param {Page} page */
   constructor(page) {
@@ -72,7 +74,10 @@ class Editor {
     page.on('response', async (response) => {
       if (response.url().includes('/secret-manager/')) this.received.push(await response.text().catch(() => ''));
     });
-    page.on('websocket', (socket) => socket.on('framereceived', ({ payload }) => this.received.push(String(payload))));
+    page.on('websocket', (socket) => socket.on('framereceived', ({ payload }) => {
+      this.received.push(String(payload));
+      this.#frames.emit('frame');
+    }));
     this.tab = page.locator('.secret-manager');
     this.sentence = this.tab.locator('.secret-manager-sentence');
     this.keys = this.tab.getByRole('grid');
@@ -107,6 +112,27 @@ class Editor {
    */
   says(place, text) {
     return place.filter({ hasText: text }).waitFor();
+  }
+
+  /** From now on, notes when the tab first shows a text. @param {string} text */
+  watch(text) {
+    return this.page.evaluate((wanted) => {
+      const tab = /** @type {Node} */ (document.querySelector('.secret-manager'));
+      /** @type {any} */ (globalThis).seen = new Promise((resolve) => {
+        new MutationObserver(() => { if (tab.textContent?.includes(wanted)) resolve(Date.now()); }).observe(tab, { subtree: true, childList: true, characterData: true });
+      });
+    }, text);
+  }
+
+  /** When that was. @returns {Promise<number>} */
+  sawAt() {
+    return this.page.evaluate(() => /** @type {any} */ (globalThis).seen);
+  }
+
+  /** Waits until the web socket brought a text, and the page has had it. @param {string} text */
+  async heard(text) {
+    while (!this.received.some((one) => one.includes(text))) await once(this.#frames, 'frame', { signal: AbortSignal.timeout(WAIT_MS) });
+    await this.page.evaluate(() => new Promise((resolve) => { setTimeout(resolve); }));
   }
 
   /**

@@ -43,3 +43,22 @@ describe('what is told of a sync', () => {
     assert.deepEqual(store.facts.progress, { step: 'loading', seconds: 1, mine: true });
   });
 });
+
+test('a list that does not fit the state is fetched again, and a broken answer ends nothing', async () => {
+  const { Live } = await load('live.js');
+  const { Store } = await load('store.js');
+  const store = new Store();
+  /** @type {(topic: string, told: any) => void} */
+  let tell = () => {};
+  const RED = { comms: { on() {}, subscribe(/** @type {string} */ topic, /** @type {any} */ listener) { if (topic.endsWith('state')) tell = listener; } } };
+  const answers = [{ revision: '1-a' }, null, { revision: '2-b' }].map((one) => ({ status: 200, tag: null, body: one && { ...one, keys: [] } }));
+  const api = { state: async () => ({ status: 200, body: { snapshot: { revision: '1-a' } } }), keys: async () => answers.shift() };
+  await new Live(RED, api, store).start();
+  assert.equal(store.facts.keys.revision, '1-a');
+  for (let left = 1; left >= 0; left -= 1) {
+    tell('', { snapshot: { revision: '2-b' } });
+    await new Promise((resolve) => setImmediate(resolve));
+    assert.equal(answers.length, left);
+  }
+  assert.equal(store.facts.keys.revision, '2-b');
+});
