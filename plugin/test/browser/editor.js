@@ -1,5 +1,6 @@
 'use strict';
 
+const { EventEmitter, once } = require('node:events');
 const fs = require('node:fs');
 const { chromium } = require('playwright-core');
 
@@ -64,6 +65,7 @@ class Editor {
   errors = [];
   /** All texts that the plugin sent: answers and web socket frames. @type {string[]} */
   received = [];
+  #frames = new EventEmitter();
 
   /** @param {Page} page */
   constructor(page) {
@@ -72,7 +74,10 @@ class Editor {
     page.on('response', async (response) => {
       if (response.url().includes('/secret-manager/')) this.received.push(await response.text().catch(() => ''));
     });
-    page.on('websocket', (socket) => socket.on('framereceived', ({ payload }) => this.received.push(String(payload))));
+    page.on('websocket', (socket) => socket.on('framereceived', ({ payload }) => {
+      this.received.push(String(payload));
+      this.#frames.emit('frame');
+    }));
     /** Resolves once the runtime was asked to tell of swaps. @type {Promise<void>} */
     this.listens = new Promise((resolve) => page.on('websocket', (socket) => socket.on('framesent', ({ payload }) => {
       if (String(payload).includes('secret-manager/swap')) resolve();
@@ -140,24 +145,6 @@ class Editor {
     }), /** @type {const} */ ([method, place, body]));
   }
 
-  /**
-   * When a key's row appears, by the clock of this machine.
-   * @param {string} name
-   * @returns {Promise<number>}
-   */
-  appears(name) {
-    return this.page.evaluate((key) => new Promise((resolve) => {
-      const look = () => {
-        if (![...document.querySelectorAll('.secret-manager [role=row] code')].some((code) => code.textContent === key)) return;
-        watch.disconnect();
-        resolve(Date.now());
-      };
-      const watch = new MutationObserver(look);
-      watch.observe(/** @type {Element} */ (document.querySelector('.secret-manager')), { subtree: true, childList: true, characterData: true });
-      look();
-    }), name);
-  }
-
   /** @param {string} name of a key */
   key(name) {
     return this.keys.getByRole('row').filter({ has: this.page.locator('code', { hasText: new RegExp(`^${name.replace(/[.$]/g, '\\$&')}$`) }) });
@@ -175,6 +162,27 @@ class Editor {
    */
   says(place, text) {
     return place.filter({ hasText: text }).waitFor();
+  }
+
+  /** From now on, notes when the tab first shows a text. @param {string} text */
+  watch(text) {
+    return this.page.evaluate((wanted) => {
+      const tab = /** @type {Node} */ (document.querySelector('.secret-manager'));
+      /** @type {any} */ (globalThis).seen = new Promise((resolve) => {
+        new MutationObserver(() => { if (tab.textContent?.includes(wanted)) resolve(Date.now()); }).observe(tab, { subtree: true, childList: true, characterData: true });
+      });
+    }, text);
+  }
+
+  /** When that was. @returns {Promise<number>} */
+  sawAt() {
+    return this.page.evaluate(() => /** @type {any} */ (globalThis).seen);
+  }
+
+  /** Waits until the web socket brought a text, and the page has had it. @param {string} text */
+  async heard(text) {
+    while (!this.received.some((one) => one.includes(text))) await once(this.#frames, 'frame', { signal: AbortSignal.timeout(WAIT_MS) });
+    await this.page.evaluate(() => new Promise((resolve) => { setTimeout(resolve); }));
   }
 
   /**
