@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use devcluster::BaoClient;
-use kube::{Api, Client};
+use kube::{Api, Client, api::ListParams};
 use serde_json::{Value as Json, json};
 use spacesync::resources::{FlowApp, SpaceSecretSync, condition::find};
 
@@ -49,7 +49,7 @@ pub async fn raise(client: &Client, bao: &BaoClient, limit: Duration) -> Result<
             if is_delivered && status.delivery.as_ref().map(|delivery| delivery.loaded) == Some(APPS.len()) {
                 break;
             }
-            let apps: Vec<_> = apps.list(&Default::default()).await?.into_iter().map(|app| app.status).collect();
+            let apps: Vec<_> = apps.list(&ListParams::default()).await?.into_iter().map(|app| app.status).collect();
             ensure!(began.elapsed() < limit, "{space} is not delivered after {limit:?}: {status:?}\n{apps:?}");
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
