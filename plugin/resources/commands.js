@@ -1,5 +1,8 @@
 // What people ask for in the sidebar.
 
+/** Node-RED was not there, or what stands before it says so. */
+const AWAY = new Set([0, 502, 503, 504]);
+
 /** Does it, and puts the answer into the store. Each has an end, whatever happens. */
 export class Commands {
   #api;
@@ -61,6 +64,6 @@ function answer(kind, outcome) {
 
 /** @param {number} status @param {any} body problem+json, or nothing */
 function failure(status, body) {
-  const reason = body?.reason ?? (status === 0 ? 'RuntimeAway' : status === 401 || status === 403 ? 'MayNotWrite' : 'RuntimeError');
+  const reason = body?.reason ?? (AWAY.has(status) ? 'RuntimeAway' : status === 401 || status === 403 ? 'MayNotWrite' : 'RuntimeError');
   return { outcome: 'error', reason, message: body?.detail ?? body?.message ?? null, owner: body?.owner ?? null };
 }

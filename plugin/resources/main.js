@@ -8,6 +8,7 @@ import { Live } from './live.js';
 import { Store } from './store.js';
 import { Text } from './text.js';
 import { usage } from './usage.js';
+import { Badge } from './view/badge.js';
 import { Secrets } from './view/secrets.js';
 import { Status } from './view/status.js';
 
@@ -29,14 +30,21 @@ export function start(RED, root, { jQuery, monaco, showTab }) {
   const commands = new Commands(api, live, store);
   const status = new Status(text, commands);
   const secrets = new Secrets(RED, text, commands);
+  const badge = new Badge(RED, text, root);
   root.replaceChildren(status.root, secrets.root);
 
-  const signedIn = () => store.set({ mayWrite: RED.user.hasPermission('secret-manager.write') });
-  RED.events.on('login', signedIn);
+  const signedIn = () => store.set({
+    mayRead: RED.user.hasPermission('secret-manager.read'), mayWrite: RED.user.hasPermission('secret-manager.write'),
+  });
+  RED.events.on('login', () => {
+    signedIn();
+    live.refresh();
+  });
   signedIn();
   store.view((facts) => {
     status.update(facts);
     secrets.update(facts);
+    badge.update(facts);
   });
   setInterval(() => status.tick(), 1000);
 

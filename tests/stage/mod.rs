@@ -5,8 +5,10 @@
 pub mod acked;
 pub mod bare_api;
 pub mod by_hand;
+pub mod editors;
 pub mod files;
 pub mod floor;
+pub mod hands;
 pub mod http;
 pub mod light_runtime;
 pub mod live;
@@ -135,9 +137,7 @@ impl Operator {
 
     /// The end of its log.
     pub fn last_words(&self) -> String {
-        let log = fs::read_to_string(&self.log).unwrap_or_default();
-        let lines: Vec<&str> = log.lines().collect();
-        lines[lines.len().saturating_sub(15)..].join("\n")
+        last_words(&self.log)
     }
 
     /// Its process.
@@ -170,6 +170,13 @@ impl Operator {
         ensure!(sent.success(), "SIG{name} could not be sent");
         Ok(())
     }
+}
+
+/// The end of a log.
+pub fn last_words(log: &Path) -> String {
+    let log = fs::read_to_string(log).unwrap_or_default();
+    let lines: Vec<&str> = log.lines().collect();
+    lines[lines.len().saturating_sub(15)..].join("\n")
 }
 
 /// An operator that does nothing for the time being.

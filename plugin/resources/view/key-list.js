@@ -1,6 +1,6 @@
 // The list of keys: one stop for the Tab key, arrows within.
 
-import { element, icon } from '../dom.js';
+import { element } from '../dom.js';
 import { FORMS, reference } from '../references.js';
 import { users } from './users.js';
 
@@ -15,7 +15,6 @@ export class KeyList {
   #rows = new Map();
   /** Where the Tab key leads. @type {string | null} */
   #current = null;
-  #copied;
   #grid;
 
   /**
@@ -29,8 +28,8 @@ export class KeyList {
       role: 'grid', 'aria-label': text.say('sidebar.secrets.list'), 'aria-readonly': 'true', class: 'secret-manager-keys',
       onkeydown: (/** @type {KeyboardEvent} */ event) => this.#key(event), onfocusin: (/** @type {FocusEvent} */ event) => this.#focused(event),
     });
-    this.#copied = element('p', { role: 'status', class: 'secret-manager-copied' });
-    this.root = element('div', {}, this.#copied, this.#grid);
+    this.copied = element('p', { role: 'status', class: 'secret-manager-copied' });
+    this.root = this.#grid;
   }
 
   /**
@@ -72,7 +71,7 @@ export class KeyList {
   #copy(name, form) {
     const copied = reference(name, form);
     const done = this.#RED.clipboard.copyText(copied);
-    this.#copied.textContent = this.#text.say(done ? 'sidebar.secrets.copied' : 'sidebar.secrets.not-copied', { text: copied });
+    this.copied.textContent = this.#text.say(done ? 'sidebar.secrets.copied' : 'sidebar.secrets.not-copied', { text: copied });
   }
 
   /** @param {string | null} name */
@@ -142,7 +141,7 @@ class Row {
       element('span', { role: 'rowheader', class: 'secret-manager-name' }, element('code', {}, name), this.#mark),
       element('div', { role: 'gridcell', class: 'secret-manager-value' }, this.#format, ' ',
         element('span', { 'aria-hidden': 'true' }, MASK), element('span', { class: 'secret-manager-unseen' }, text.say('sidebar.secrets.masked')),
-        element('span', { class: 'secret-manager-copy' }, icon('clone'), ...FORMS.map((form) => this.#copier(form)))),
+        element('span', { class: 'secret-manager-copy' }, ...FORMS.map((form) => this.#copier(form)))),
       element('span', { role: 'gridcell', class: 'secret-manager-used' }, this.#use), this.#users);
   }
 

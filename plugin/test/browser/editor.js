@@ -1,5 +1,6 @@
 'use strict';
 
+const { EventEmitter, once } = require('node:events');
 const fs = require('node:fs');
 const { chromium } = require('playwright-core');
 
@@ -12,12 +13,11 @@ const WAIT_MS = 15_000;
 /** Why there is no browser to test with, if there is none. @type {string | false} */
 const NO_BROWSER = fs.existsSync(CHROMIUM) ? false : `${CHROMIUM} is not installed: apt-get install chromium`;
 
-/** @typedef {import('../real/harness').NodeRed} NodeRed */
 /** @typedef {import('playwright-core').Page} Page */
 /**
  * `scheme`: dark is Node-RED 5's only. `language` of the editor. `now`: what its clock says at first.
  * @typedef {{
- *   as?: 'editor' | 'colleague' | 'reader' | 'builder', language?: 'en-US' | 'de', scheme?: 'light' | 'dark', width?: number, now?: Date,
+ *   as?: 'editor' | 'colleague' | 'reader' | 'viewer' | 'builder', language?: 'en-US' | 'de', scheme?: 'light' | 'dark', width?: number, now?: Date,
  * }} How
  */
 
@@ -37,7 +37,7 @@ class Browser {
 
   /**
    * Opens the editor as somebody, and waits until its flows are there.
-   * @param {NodeRed} red
+   * @param {{url: string}} red
    * @param {How} [how]
    */
   async open(red, { as = 'editor', language = 'en-US', scheme = 'light', width = 1400, now } = {}) {
@@ -55,6 +55,7 @@ class Browser {
     await page.fill('#node-dialog-login-password', as);
     await page.click('#node-dialog-login-submit');
     await editor.ready();
+    await editor.listens;
     return editor;
   }
 
@@ -69,6 +70,7 @@ class Editor {
   errors = [];
   /** All texts that the plugin sent: answers and web socket frames. @type {string[]} */
   received = [];
+  #frames = new EventEmitter();
 
   /** @param {Page} page */
   constructor(page) {
@@ -77,12 +79,23 @@ class Editor {
     page.on('response', async (response) => {
       if (response.url().includes('/secret-manager/')) this.received.push(await response.text().catch(() => ''));
     });
-    page.on('websocket', (socket) => socket.on('framereceived', ({ payload }) => this.received.push(String(payload))));
+    page.on('websocket', (socket) => socket.on('framereceived', ({ payload }) => {
+      this.received.push(String(payload));
+      this.#frames.emit('frame');
+    }));
+    /** Resolves once the runtime was asked to tell of swaps. @type {Promise<void>} */
+    this.listens = new Promise((resolve) => page.on('websocket', (socket) => socket.on('framesent', ({ payload }) => {
+      if (String(payload).includes('secret-manager/swap')) resolve();
+    })));
     this.tab = page.locator('.secret-manager');
     this.sentence = this.tab.locator('.secret-manager-sentence');
     this.keys = this.tab.getByRole('grid');
     /** The advice to delete legacy nodes. */
     this.prompt = page.locator('.secret-manager-legacy');
+    this.syncNow = this.tab.getByRole('button', { name: 'Sync now' });
+    this.outcome = this.tab.locator('.secret-manager-outcome');
+    this.onSave = this.tab.getByRole('switch', { name: 'Sync on Save' });
+    this.auto = this.tab.getByRole('combobox', { name: 'Auto Sync' });
   }
 
   /** The flows are there, and the tab. */
@@ -102,6 +115,48 @@ class Editor {
     return this.page.evaluate((name) => /** @type {any} */ (globalThis).RED.actions.invoke(name), action);
   }
 
+  /**
+   * Changes a node's name and deploys it; or restarts the flows.
+   * @param {'full' | 'modified-flows' | 'modified-nodes' | 'restart'} mode
+   */
+  async deploy(mode) {
+    // For a moment after a deploy the editor takes no other.
+    await this.page.waitForFunction(() => {
+      const { $ } = /** @type {any} */ (globalThis);
+      return $('.red-ui-deploy-button-content').css('opacity') === '1' && !$('#red-ui-header-shade').is(':visible');
+    });
+    const deployed = this.page.waitForResponse((response) => new URL(response.url()).pathname === '/flows' && response.request().method() === 'POST');
+    await this.page.evaluate((way) => {
+      const { RED } = /** @type {any} */ (globalThis);
+      if (way === 'restart') return void RED.actions.invoke('core:restart-flows');
+      const node = RED.nodes.node('read');
+      node.name += '.';
+      node.changed = true;
+      node.dirty = true;
+      RED.nodes.dirty(true);
+      RED.actions.invoke(`core:set-deploy-type-to-${way}`);
+      RED.actions.invoke('core:deploy-flows');
+    }, mode);
+    const response = await deployed;
+    if (!response.ok()) throw new Error(`deploy: ${response.status()}`);
+  }
+
+  /**
+   * Asks the plugin's server part as the signed-in person, past the tab and what it locks.
+   * @param {'GET' | 'POST' | 'PATCH'} method
+   * @param {'state' | 'keys' | 'sync' | 'settings'} place
+   * @param {object} [body]
+   * @returns {Promise<{status: number, body: any}>}
+   */
+  ask(method, place, body) {
+    return this.page.evaluate(([how, where, what]) => new Promise((resolve) => {
+      /** @type {any} */ (globalThis).$.ajax({
+        url: `secret-manager/${where}`, method: how, ...(what !== undefined && { data: JSON.stringify(what), contentType: 'application/json' }),
+        complete: (/** @type {any} */ { status, responseJSON, responseText }) => resolve({ status, body: responseJSON ?? (/^[{[]/.test(responseText) ? JSON.parse(responseText) : null) }),
+      });
+    }), /** @type {const} */ ([method, place, body]));
+  }
+
   /** @param {string} name of a key */
   key(name) {
     return this.keys.getByRole('row').filter({ has: this.page.locator('code', { hasText: new RegExp(`^${name.replace(/[.$]/g, '\\$&')}$`) }) });
@@ -119,6 +174,27 @@ class Editor {
    */
   says(place, text) {
     return place.filter({ hasText: text }).waitFor();
+  }
+
+  /** From now on, notes when the tab first shows a text. @param {string} text */
+  watch(text) {
+    return this.page.evaluate((wanted) => {
+      const tab = /** @type {Node} */ (document.querySelector('.secret-manager'));
+      /** @type {any} */ (globalThis).seen = new Promise((resolve) => {
+        new MutationObserver(() => { if (tab.textContent?.includes(wanted)) resolve(Date.now()); }).observe(tab, { subtree: true, childList: true, characterData: true });
+      });
+    }, text);
+  }
+
+  /** When that was. @returns {Promise<number>} */
+  sawAt() {
+    return this.page.evaluate(() => /** @type {any} */ (globalThis).seen);
+  }
+
+  /** Waits until the web socket brought a text, and the page has had it. @param {string} text */
+  async heard(text) {
+    while (!this.received.some((one) => one.includes(text))) await once(this.#frames, 'frame', { signal: AbortSignal.timeout(WAIT_MS) });
+    await this.page.evaluate(() => new Promise((resolve) => { setTimeout(resolve); }));
   }
 
   /**
