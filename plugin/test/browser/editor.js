@@ -9,6 +9,8 @@ const AXE = fs.readFileSync(require.resolve('axe-core/axe.min.js'), 'utf8');
 const CHROMIUM = '/usr/bin/chromium';
 
 const WAIT_MS = 15_000;
+/** What stands in the tab when it is filled. */
+const TAB = '.secret-manager h3';
 
 /** Why there is no browser to test with, if there is none. @type {string | false} */
 const NO_BROWSER = fs.existsSync(CHROMIUM) ? false : `${CHROMIUM} is not installed: apt-get install chromium`;
@@ -17,7 +19,8 @@ const NO_BROWSER = fs.existsSync(CHROMIUM) ? false : `${CHROMIUM} is not install
 /**
  * `scheme`: dark is Node-RED 5's only. `language` of the editor. `now`: what its clock says at first.
  * @typedef {{
- *   as?: 'editor' | 'colleague' | 'reader' | 'viewer' | 'builder', language?: 'en-US' | 'de', scheme?: 'light' | 'dark', width?: number, now?: Date,
+ *   as?: 'editor' | 'colleague' | 'reader' | 'visitor' | 'viewer' | 'builder', language?: 'en-US' | 'de', scheme?: 'light' | 'dark',
+ *   width?: number, now?: Date,
  * }} How
  */
 
@@ -39,8 +42,9 @@ class Browser {
    * Opens the editor as somebody, and waits until its flows are there.
    * @param {{url: string}} red
    * @param {How} [how]
+   * @param {string} [there] what else must be there
    */
-  async open(red, { as = 'editor', language = 'en-US', scheme = 'light', width = 1400, now } = {}) {
+  async open(red, { as = 'editor', language = 'en-US', scheme = 'light', width = 1400, now } = {}, there = TAB) {
     const context = await this.browser.newContext({ locale: language, timezoneId: 'UTC', viewport: { width, height: 900 }, permissions: ['clipboard-read'] });
     context.setDefaultTimeout(WAIT_MS);
     await context.addInitScript(([chosen, dark]) => {
@@ -54,8 +58,8 @@ class Browser {
     await page.fill('#node-dialog-login-username', as);
     await page.fill('#node-dialog-login-password', as);
     await page.click('#node-dialog-login-submit');
-    await editor.ready();
-    await editor.listens;
+    await editor.ready(there);
+    if (there === TAB) await editor.listens;
     return editor;
   }
 
@@ -98,9 +102,9 @@ class Editor {
     this.auto = this.tab.getByRole('combobox', { name: 'Auto Sync' });
   }
 
-  /** The flows are there, and the tab. */
-  async ready() {
-    await this.page.waitForFunction(() => /** @type {any} */ (globalThis).RED?.workspaces?.active?.() > '' && document.querySelector('.secret-manager h3') !== null);
+  /** The flows are there, and the tab. @param {string} [there] instead of the tab */
+  async ready(there = TAB) {
+    await this.page.waitForFunction((part) => /** @type {any} */ (globalThis).RED?.workspaces?.active?.() > '' && document.querySelector(part) !== null, there);
   }
 
   /** By the action list's own action. */
