@@ -12,7 +12,7 @@ use super::{
     caches::Caches,
     events::Events,
     fanout::GATHER,
-    metrics::{Metrics, StoreLabels, WriteLabels},
+    metrics::{Metrics, WriteLabels},
     pace::Pace,
 };
 use crate::{
@@ -182,9 +182,7 @@ pub struct Context {
 impl Context {
     /// Counts a question to a store.
     pub fn count_store(&self, manager: &str, kind: &'static str, error: Option<&StoreError>) {
-        let result = error.map_or("ok", |error| error.reason().as_str());
-        let labels = StoreLabels { secret_manager: manager.to_owned(), kind, result };
-        self.metrics.store_requests.get_or_create(&labels).inc();
+        self.metrics.count_store(manager, kind, error);
     }
 
     /// Counts a question that a sync asked by itself; one that met an outage makes the ticker look.

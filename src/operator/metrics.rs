@@ -8,6 +8,8 @@ use prometheus_client::{
     registry::Registry,
 };
 
+use crate::store::StoreError;
+
 /// A controller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
 #[allow(non_camel_case_types, reason = "label values are lower case")]
@@ -43,7 +45,7 @@ pub struct ManagerLabels {
 pub struct StoreLabels {
     /// The `SecretManager`'s name.
     pub secret_manager: String,
-    /// `heads`, `head` or `read`.
+    /// `heads`, `head`, `read`, `login` or `renewal`.
     pub kind: &'static str,
     /// `ok`, or the reason's name.
     pub result: &'static str,
@@ -189,6 +191,13 @@ fn delivery_histogram() -> Histogram {
 }
 
 impl Metrics {
+    /// Counts a question to a store.
+    pub fn count_store(&self, manager: &str, kind: &'static str, error: Option<&StoreError>) {
+        let result = error.map_or("ok", |error| error.reason().as_str());
+        let labels = StoreLabels { secret_manager: manager.to_owned(), kind, result };
+        self.store_requests.get_or_create(&labels).inc();
+    }
+
     /// All of it as Prometheus reads it (OpenMetrics text).
     pub fn encode(&self) -> String {
         let mut text = String::new();

@@ -83,6 +83,11 @@ async fn tick(ctx: Arc<Context>, manager: String) {
             }
             asked = Some(now);
             wait = if failures > 0 { retry_after(failures) } else { until_next(&ctx, &store, &entries) };
+            // Before the store wants to be asked again it is asked for nothing.
+            wait = wait.max(store.pause().unwrap_or_default());
+            if failures == 0 {
+                wait = store.keep().await.map_or(wait, |due| wait.min(due));
+            }
         }
         let wake = doubted.map_or(Instant::now() + wait, |at| at.min(Instant::now() + wait));
         tokio::select! {

@@ -6,6 +6,7 @@ use http::StatusCode;
 use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, de::Error as _};
 use serde_json::value::RawValue;
+use zeroize::Zeroizing;
 
 use crate::{
     secret::{Entry, Format, Refusal, Refused, Value},
@@ -159,6 +160,8 @@ pub(super) enum No {
     Deleted,
     /// The mount has no engine that knows this path.
     WrongMount,
+    /// The namespace does not exist.
+    MissingNamespace,
     /// The engine does not know this path, or not this operation.
     Unsupported,
     /// The token is bad, or may not do this.
@@ -172,7 +175,7 @@ pub(super) enum No {
 /// What an answer other than 200 says.
 ///
 /// A 404 counts as "no such entry" only in OpenBao's own words: that of a proxy must not empty anyone's Secret.
-pub(super) fn no(status: StatusCode, retry_after: Option<u64>, body: &[u8]) -> No {
+pub(super) fn no(status: StatusCode, body: &[u8]) -> No {
     #[derive(Default, Deserialize)]
     struct Said<'a> {
         errors: Option<Vec<String>>,
@@ -184,26 +187,73 @@ pub(super) fn no(status: StatusCode, retry_after: Option<u64>, body: &[u8]) -> N
     let errors = said.errors.as_deref();
     match status.as_u16() {
         404 if errors.is_some_and(<[String]>::is_empty) => No::Missing,
+        404 if errors.is_some_and(|errors| errors.iter().any(|said| said == "namespace not found")) => {
+            No::MissingNamespace
+        }
         404 if errors.is_some() => No::WrongMount,
         404 if said.data.is_some_and(|data| data.contains_key("metadata")) => No::Deleted,
         404 if said.warnings.is_some_and(|warnings| !warnings.is_empty()) => No::Unsupported,
         405 => No::Unsupported,
         403 => No::Denied,
         503 => No::Unavailable,
-        429 => No::Error(StoreError::RateLimited { retry_after }),
+        429 => No::Error(StoreError::RateLimited),
         other => No::Error(StoreError::Server(other)),
     }
+}
+
+/// What is said of a namespace that does not exist.
+pub(super) const NO_NAMESPACE: &str = "there is no such namespace: create it, or correct openBao.namespace";
+
+/// A token that the server made, and for how long.
+pub(super) struct Granted {
+    pub(super) token: Zeroizing<String>,
+    /// 0: without an end.
+    pub(super) seconds: u64,
+    pub(super) renewable: bool,
+}
+
+/// An answer to a login or a renewal.
+pub(super) fn granted(body: &[u8]) -> Result<Granted, StoreError> {
+    #[derive(Deserialize)]
+    struct Login {
+        auth: Auth,
+    }
+    #[derive(Deserialize)]
+    struct Auth {
+        client_token: Zeroizing<String>,
+        lease_duration: u64,
+        #[serde(default)]
+        renewable: bool,
+    }
+    let Auth { client_token, lease_duration, renewable } = parse::<Login>(body)?.auth;
+    Ok(Granted { token: client_token, seconds: lease_duration, renewable })
+}
+
+/// An answer to `auth/token/lookup-self`.
+pub(super) fn looked_up(body: &[u8]) -> Result<Granted, StoreError> {
+    #[derive(Deserialize)]
+    struct Token {
+        ttl: u64,
+        #[serde(default)]
+        renewable: bool,
+    }
+    let Token { ttl, renewable } = parse::<Envelope<Token>>(body)?.data;
+    Ok(Granted { token: Zeroizing::default(), seconds: ttl, renewable })
+}
+
+/// What the server says went wrong. For looking at, never for showing: it may quote what was sent.
+pub(super) fn errors(body: &[u8]) -> Vec<String> {
+    #[derive(Deserialize)]
+    struct Said {
+        errors: Vec<String>,
+    }
+    serde_json::from_slice::<Said>(body).map(|said| said.errors).unwrap_or_default()
 }
 
 /// Whether a 403 is worded like a policy's, which only a good token meets. A bad token hears `permission denied` alone,
 /// or with `invalid token`.
 pub(super) fn is_denied_by_policy(body: &[u8]) -> bool {
-    #[derive(Deserialize)]
-    struct Said {
-        errors: Vec<String>,
-    }
-    let said = serde_json::from_slice::<Said>(body).map(|said| said.errors).unwrap_or_default();
-    said.iter().any(|said| said.contains("* permission denied") && !said.contains("invalid token"))
+    errors(body).iter().any(|said| said.contains("* permission denied") && !said.contains("invalid token"))
 }
 
 /// Whether the engine at a mount is KV version 2; `None` when the answer does not tell.

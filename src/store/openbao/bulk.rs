@@ -164,7 +164,7 @@ impl OpenBao {
         self.asked.pages.fetch_add(1, Relaxed);
         let place = &self.client.place;
         let doing = format!("list {}/detailed-metadata/{folder}", place.mount());
-        let body = self.client.ask(place.page(folder, limit, after), &doing).await?;
+        let body = self.client.ask(&place.page(folder, limit, after), &doing).await?;
         let page = answer::page(&body, |name| wanted.contains_key(name), Timestamp::now()).map_err(No::Error)?;
         // Where nothing is left to list, OpenBao says so by a 404. KV version 1 has an empty page for any path.
         if page.len == 0 { Err(No::Unsupported) } else { Ok(page) }
@@ -178,7 +178,9 @@ fn is_of_the_store(error: &StoreError) -> bool {
         | StoreError::Tls(_)
         | StoreError::Unauthorized(_)
         | StoreError::Sealed
-        | StoreError::RateLimited { .. }
+        | StoreError::RateLimited
+        | StoreError::UnknownHost
+        | StoreError::NoToken(_)
         | StoreError::TimedOut
         | StoreError::Config(_) => true,
         StoreError::Server(status) => *status >= 500,

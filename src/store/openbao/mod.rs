@@ -10,10 +10,14 @@ mod answer;
 mod bulk;
 mod client;
 mod failure;
+mod lease;
+mod login;
 mod pace;
 mod place;
+mod settings;
 #[cfg(test)]
 mod tests;
+mod wire;
 
 use std::{
     fmt,
@@ -22,60 +26,18 @@ use std::{
 };
 
 use jiff::Timestamp;
-use secrecy::SecretString;
 
+pub use self::settings::{Credential, Limits, Observer, Settings, TokenSource};
 use self::{
     answer::{Known, No, Values},
     bulk::Bulk,
-    client::{Body, Client},
+    client::Client,
+    wire::Body,
 };
 use super::{Head, Snapshot, StoreError};
 
 /// How often a read starts over when the entry moves under it.
 const READS: usize = 3;
-
-/// Which server, which entries, and how to get in.
-#[derive(Clone, Debug)]
-pub struct Settings {
-    /// The server's URL, such as `https://openbao.openbao.svc:8200`.
-    pub address: String,
-    /// Where the KV version 2 engine is mounted, such as `secret`.
-    pub mount: String,
-    /// What stands before each path, such as `spaces/`.
-    pub path_prefix: String,
-    /// The only certificates to trust, in PEM; the system's where there are none.
-    pub ca_pem: Option<Vec<u8>>,
-    /// How to log in. Another one needs another client.
-    pub credential: Credential,
-    /// How hard the server may be asked.
-    pub limits: Limits,
-}
-
-/// How to log in. Never shown.
-#[derive(Clone, Debug)]
-pub enum Credential {
-    /// A token; white space around it does not count.
-    Token(SecretString),
-}
-
-/// How hard a server may be asked, and how long an answer may take.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// Requests at once.
-    pub concurrency: u32,
-    /// Requests a second.
-    pub per_second: u32,
-    /// For making a connection.
-    pub connect: Duration,
-    /// For a request and its whole answer.
-    pub whole: Duration,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self { concurrency: 16, per_second: 100, connect: Duration::from_secs(5), whole: Duration::from_secs(10) }
-    }
-}
 
 /// A client of one server.
 pub struct OpenBao {
@@ -140,6 +102,16 @@ impl OpenBao {
         Err(StoreError::Malformed("its head and its values are of different versions".to_owned()))
     }
 
+    /// Sees to a token that is to be renewed before somebody needs it. Says how long until the next is.
+    pub async fn keep(&self) -> Option<Duration> {
+        self.client.login.keep(&self.client.wire).await
+    }
+
+    /// How long the server wants to be left alone yet: what is asked before that is answered without it.
+    pub fn pause(&self) -> Option<Duration> {
+        self.client.wire.pause()
+    }
+
     /// Whether the server is known or thought to tell heads in bulk.
     pub fn bulk(&self) -> bool {
         self.bulk.may_be_asked()
@@ -165,7 +137,7 @@ impl OpenBao {
     async fn entry(&self, kind: &str, path: &str) -> Result<Body, StoreError> {
         let place = &self.client.place;
         let doing = format!("read {}/{kind}/{}", place.mount(), place.full(path));
-        match self.client.ask(place.entry(kind, path)?, &doing).await {
+        match self.client.ask(&place.entry(kind, path)?, &doing).await {
             Ok(body) => Ok(body),
             Err(no) => Err(self.error(no, path).await),
         }
@@ -177,6 +149,7 @@ impl OpenBao {
             No::Missing => self.not_found(path),
             No::Deleted => StoreError::Deleted(self.client.place.name(path)),
             No::WrongMount | No::Unsupported => self.no_engine(),
+            No::MissingNamespace => StoreError::Config(answer::NO_NAMESPACE.to_owned()),
             No::Denied => StoreError::Server(403),
             No::Unavailable => StoreError::Server(503),
             No::Error(error) => error,
