@@ -185,10 +185,10 @@ impl Context {
         self.metrics.count_store(manager, kind, error);
     }
 
-    /// Counts a question that a sync asked by itself; one that met an outage makes the ticker look.
+    /// Counts a question that a sync asked by itself; one that failed for now makes the ticker look.
     pub fn count_asked(&self, manager: &str, kind: &'static str, error: Option<&StoreError>) {
         self.count_store(manager, kind, error);
-        if error.is_some_and(StoreError::is_outage) {
+        if error.is_some_and(StoreError::is_passing) {
             self.doubts.of(manager).notify_one();
         }
     }

@@ -45,7 +45,7 @@ pub struct ManagerLabels {
 pub struct StoreLabels {
     /// The `SecretManager`'s name.
     pub secret_manager: String,
-    /// `heads`, `head`, `read`, `login` or `renewal`.
+    /// `heads` of many at once, `head` of one (or one that failed among many), `read`, `login` or `renewal`.
     pub kind: &'static str,
     /// `ok`, or the reason's name.
     pub result: &'static str,

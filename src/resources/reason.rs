@@ -142,6 +142,11 @@ reasons! {
 }
 
 impl Reason {
+    /// Whether it is about the store or the entry there.
+    pub fn is_of_source(self) -> bool {
+        self.as_str().starts_with("Source")
+    }
+
     /// What the user reads. An argument that is missing stays visible in braces, which a test would see.
     pub fn message(self, args: &[(&str, &str)]) -> String {
         args.iter().fold(self.template().to_owned(), |text, (name, value)| text.replace(&format!("{{{name}}}"), value))

@@ -119,6 +119,25 @@ impl StoreError {
             _ => false,
         }
     }
+
+    /// Whether it may pass by itself, so that heads are worth a look soon: nobody has to write anything first.
+    pub fn is_passing(&self) -> bool {
+        match self {
+            Self::Unreachable(_)
+            | Self::UnknownHost
+            | Self::Tls(_)
+            | Self::Unauthorized(_)
+            | Self::NoToken(_)
+            | Self::Sealed
+            | Self::RateLimited
+            | Self::Malformed(_)
+            | Self::Truncated
+            | Self::TooLarge(_)
+            | Self::TimedOut
+            | Self::Server(_) => true,
+            Self::Forbidden(_) | Self::NotFound(_) | Self::Deleted(_) | Self::Config(_) => false,
+        }
+    }
 }
 
 /// What is known of many entries after one look: each with its head, or why not.

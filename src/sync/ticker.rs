@@ -19,7 +19,7 @@ use super::{gather, schedule};
 use crate::{
     cluster::{cache::Item, queue::Lane},
     operator::Context,
-    resources::{AutoSync, SpaceSecretSync},
+    resources::{AutoSync, Reason, SpaceSecretSync, SpaceSecretSyncStatus, condition::find},
     space::binding,
     store::{Head, Store, StoreError, book::EntryId},
 };
@@ -136,10 +136,15 @@ fn due(ctx: &Context, store: &Store, entries: &Entries, asked: Option<Timestamp>
     due.map(|(id, _)| id.clone()).collect()
 }
 
-/// Its own schedule; but what has nothing yet is looked at each minute.
+/// Its own schedule; but what has nothing yet, or says that its store fails, is looked at each minute.
 fn auto_sync(sync: &SpaceSecretSync) -> AutoSync {
-    let nothing_yet = sync.status.as_ref().is_none_or(|status| status.source.is_none());
-    if nothing_yet { AutoSync::Every1m } else { sync.spec.effective_auto_sync() }
+    let is_unsettled = |status: &SpaceSecretSyncStatus| status.source.is_none() || says_that_its_store_fails(status);
+    if sync.status.as_ref().is_none_or(is_unsettled) { AutoSync::Every1m } else { sync.spec.effective_auto_sync() }
+}
+
+fn says_that_its_store_fails(status: &SpaceSecretSyncStatus) -> bool {
+    let synced = find(&status.conditions, "Synced").filter(|condition| condition.status == "False");
+    synced.and_then(|condition| Reason::parse(&condition.reason)).is_some_and(Reason::is_of_source)
 }
 
 fn until_next(ctx: &Context, store: &Store, entries: &Entries) -> Duration {
@@ -190,6 +195,9 @@ async fn in_bulk(ctx: &Context, manager: &str, store: &Store, due: &[EntryId]) -
     ctx.count_store(manager, "heads", heads.as_ref().err());
     match heads {
         Ok(mut heads) => {
+            for error in heads.values().filter_map(|head| head.as_ref().err()) {
+                ctx.count_store(manager, "head", Some(error));
+            }
             let mut head = |id: &EntryId| heads.remove(&id.path).unwrap_or(Err(StoreError::NotFound(id.path.clone())));
             (due.iter().map(|id| (id.clone(), head(id))).collect(), Ok(()))
         }

@@ -6,7 +6,7 @@ use std::sync::{
 };
 
 use devcluster::{BaoClient, OpenBao as Server, OpenBaoOptions};
-use serde_json::Value as Json;
+use serde_json::{Value as Json, json};
 use spacesync::{
     secret::{Entry, Format, Snapshot},
     store::{
@@ -41,6 +41,16 @@ impl Folder {
         OpenBao::new(&Settings { credential: credential(&token), ..self.settings() }).unwrap()
     }
 
+    /// A token whose policy can be amended.
+    pub fn policy(&self, policy: &str) -> Policy {
+        let name = self.prefix.trim_end_matches('/').to_owned();
+        let new = Policy { name, prefix: self.prefix.clone(), token: String::new() };
+        new.becomes(policy);
+        let wanted = json!({"policies": [new.name], "no_parent": true}).to_string();
+        let answer = SHARED.request("POST", "auth/token/create", Some(&wanted)).unwrap();
+        Policy { token: answer["auth"]["client_token"].as_str().unwrap().to_owned(), ..new }
+    }
+
     pub fn path(&self, path: &str) -> String {
         format!("{}{path}", self.prefix)
     }
@@ -60,6 +70,22 @@ impl Folder {
     pub fn asked(&self, part: &str) -> usize {
         let requests = SHARED.requests().unwrap();
         requests.iter().filter(|(_, path)| path.contains(&self.prefix) && path.contains(part)).count()
+    }
+}
+
+/// What a token may do, and the token.
+pub struct Policy {
+    name: String,
+    prefix: String,
+    pub token: String,
+}
+
+impl Policy {
+    pub fn becomes(&self, policy: &str) {
+        // An empty policy is refused.
+        let policy = format!("path \"elsewhere\" {{ capabilities = [\"read\"] }}\n{policy}");
+        let body = json!({"policy": policy.replace("FOLDER/", &self.prefix)}).to_string();
+        SHARED.request("PUT", &format!("sys/policies/acl/{}", self.name), Some(&body)).unwrap();
     }
 }
 

@@ -39,6 +39,77 @@ async fn heads_need_no_right_to_read_values() {
 }
 
 #[tokio::test]
+async fn where_a_policy_forbids_the_metadata_the_values_own_answer_tells_every_move() {
+    let folder = Folder::new();
+    let (client, path) = (folder.client_with_policy(READ_VALUES), folder.path("a"));
+    let mut before = None;
+    let put = || {
+        folder.put("a", json!({"K": "1"}));
+    };
+    let steps: [(&str, &dyn Fn(), u64, bool); 7] = [
+        ("write", &put, 1, false),
+        ("write again", &put, 2, false),
+        ("soft delete", &|| SHARED.delete(&path).unwrap(), 2, true),
+        ("undelete", &|| SHARED.undelete(&path, &[2]).unwrap(), 2, false),
+        ("destroy", &|| SHARED.destroy(&path, &[2]).unwrap(), 2, true),
+        ("write over it", &put, 3, false),
+        (
+            "metadata delete and write",
+            &|| {
+                SHARED.delete_metadata(&path).unwrap();
+                put();
+            },
+            1,
+            false,
+        ),
+    ];
+    for (step, act, version, gone) in steps {
+        act();
+        let head = client.head("a").await.unwrap();
+        assert_eq!((head.version, head.is_gone()), (Some(version), gone), "{step}");
+        assert_eq!(client.head("a").await.as_ref(), Ok(&head), "{step}: and stays");
+        assert_ne!(before.replace(head.clone()), Some(head.clone()), "{step}");
+        match client.read("a").await {
+            Ok(snapshot) => assert_eq!((snapshot.head, snapshot.version), (head, version), "{step}"),
+            Err(error) => assert!(gone && matches!(error, StoreError::Deleted(_)), "{step}: {error}"),
+        }
+    }
+    // It is not asked for what is forbidden again and again.
+    assert_eq!(client.requests().heads, 1);
+    assert!(matches!(client.head("missing").await, Err(StoreError::NotFound(_))));
+}
+
+#[tokio::test]
+async fn where_only_the_metadata_is_forbidden_bulk_and_reads_tell_the_same_head() {
+    let folder = Folder::new();
+    let client = folder.client_with_policy(&[LIST_HEADS, READ_VALUES].join("\n"));
+    let names = paths(&["a", "b"]);
+    for name in &names {
+        folder.put(name, json!({"K": "1"}));
+    }
+    assert!(client.heads(&names).await.unwrap().values().all(Result::is_ok));
+    for name in &names {
+        let read = client.read(name).await.unwrap().head;
+        assert_eq!(client.heads(&names).await.unwrap()[name], Ok(read));
+    }
+    assert!(client.bulk());
+}
+
+#[tokio::test]
+async fn metadata_that_is_allowed_later_is_asked_for_where_nothing_was_allowed_before() {
+    let folder = Folder::new();
+    folder.put("a", json!({"K": "1"}));
+    let hidden = folder.policy("");
+    let client = OpenBao::new(&Settings { credential: credential(&hidden.token), ..folder.settings() }).unwrap();
+    assert!(matches!(client.head("a").await, Err(StoreError::Forbidden(_))));
+    assert!(matches!(client.read("a").await, Err(StoreError::Forbidden(_))));
+    hidden.becomes(&[READ_HEADS, READ_VALUES].join("\n"));
+    let before = client.requests().reads;
+    assert!(client.head("a").await.is_ok());
+    assert_eq!(client.requests().reads, before, "no value is read for a head");
+}
+
+#[tokio::test]
 async fn a_bad_token_is_told_from_a_policys_denial() {
     let folder = Folder::new();
     folder.put("a", json!({"K": "1"}));

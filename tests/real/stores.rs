@@ -4,4 +4,6 @@ mod entries;
 mod kubernetes_login;
 mod logins;
 mod outages;
+mod policies;
+mod proxy;
 mod vault;

@@ -147,7 +147,8 @@ fn observer(ctx: &Context, manager: &str) -> Observer {
         match error {
             None if what == "login" => tracing::info!(manager, "logged in"),
             None => tracing::debug!(manager, "renewed the login"),
-            Some(error) => tracing::warn!(manager, %error, "a {what} failed"),
+            // What it means for the manager is said once, with its condition.
+            Some(error) => tracing::debug!(manager, %error, "a {what} failed"),
         }
     })
 }

@@ -48,6 +48,13 @@ pub(super) struct Known {
 }
 
 impl Known {
+    /// The same as an answer with values tells it: of the current version only.
+    pub(super) fn brief(self) -> Self {
+        let Head { version, deleted, destroyed, .. } = self.head;
+        let head = Head { version, updated: Some(self.made.into()), deleted, destroyed, ..Head::default() };
+        Self { head, created: self.made, ..self }
+    }
+
     /// Whether the values are those that this head is about.
     pub(super) fn describes(&self, read: &Values) -> bool {
         self.version == read.version && self.made == read.made && !self.head.is_gone()
@@ -77,6 +84,23 @@ pub(super) struct Values {
 /// An answer to `metadata/<path>`; `None` when the entry has no version yet, only metadata.
 pub(super) fn known(body: &[u8], now: Timestamp) -> Result<Option<Known>, StoreError> {
     parse::<Envelope<Metadata>>(body)?.data.known(now)
+}
+
+/// What an answer to `data/<path>` says of the version besides its values, which are skipped; also a 404 of one that is
+/// deleted.
+pub(super) fn known_by_values(body: &[u8], now: Timestamp) -> Result<Known, StoreError> {
+    #[derive(Deserialize)]
+    struct Read {
+        metadata: About,
+    }
+    #[derive(Deserialize)]
+    struct About {
+        version: u64,
+        #[serde(flatten)]
+        made: Version,
+    }
+    let About { version, made } = parse::<Envelope<Read>>(body)?.data.metadata;
+    Ok(made.known(version, made.created_time, made.created_time, now).brief())
 }
 
 /// An answer to a listing of `detailed-metadata/<folder>/`; only the `wanted` names are looked at closely.
@@ -130,6 +154,14 @@ fn entry(raw: &str) -> Option<Entry> {
     Some(Entry { format: Format::Text, value: Value::new(text.into_bytes()) })
 }
 
+impl Values {
+    /// The head as these values' own answer tells it.
+    pub(super) fn known(&self) -> Known {
+        let head = Head { version: Some(self.version), updated: Some(self.made.into()), ..Head::default() };
+        Known { head, version: self.version, created: self.made, made: self.made }
+    }
+}
+
 impl Metadata {
     fn known(&self, now: Timestamp) -> Result<Option<Known>, StoreError> {
         if self.current_version == 0 {
@@ -138,16 +170,22 @@ impl Metadata {
         let Some(current) = self.versions.as_ref().and_then(|all| all.get(&self.current_version)) else {
             return Err(StoreError::Malformed("the current version is not among the versions".into()));
         };
+        Ok(Some(current.known(self.current_version, self.created_time, self.updated_time, now)))
+    }
+}
+
+impl Version {
+    fn known(&self, version: u64, created: Timestamp, updated: Timestamp, now: Timestamp) -> Known {
         let head = Head {
-            version: Some(self.current_version),
-            created: Some(self.created_time.into()),
-            updated: Some(self.updated_time.into()),
+            version: Some(version),
+            created: Some(created.into()),
+            updated: Some(updated.into()),
             // A time to come is `delete_version_after`: until then the version can be read.
-            deleted: current.deletion_time.filter(|at| *at <= now).map(Into::into),
-            destroyed: current.destroyed,
+            deleted: self.deletion_time.filter(|at| *at <= now).map(Into::into),
+            destroyed: self.destroyed,
             ..Head::default()
         };
-        Ok(Some(Known { head, version: self.current_version, created: self.created_time, made: current.created_time }))
+        Known { head, version, created, made: self.created_time }
     }
 }
 
@@ -156,8 +194,8 @@ impl Metadata {
 pub(super) enum No {
     /// There is nothing at this path.
     Missing,
-    /// There is, but its current version is deleted or destroyed.
-    Deleted,
+    /// There is, but its current version is deleted or destroyed; with what is known of that, where it is said.
+    Deleted(Option<Box<Known>>),
     /// The mount has no engine that knows this path.
     WrongMount,
     /// The namespace does not exist.
@@ -191,7 +229,9 @@ pub(super) fn no(status: StatusCode, body: &[u8]) -> No {
             No::MissingNamespace
         }
         404 if errors.is_some() => No::WrongMount,
-        404 if said.data.is_some_and(|data| data.contains_key("metadata")) => No::Deleted,
+        404 if said.data.is_some_and(|data| data.contains_key("metadata")) => {
+            No::Deleted(known_by_values(body, Timestamp::now()).ok().map(Box::new))
+        }
         404 if said.warnings.is_some_and(|warnings| !warnings.is_empty()) => No::Unsupported,
         405 => No::Unsupported,
         403 => No::Denied,

@@ -167,7 +167,7 @@ fn each_answer_that_is_no_200_has_its_meaning() {
     let no_mount = r#"{"errors":["no handler for route \"x/metadata/a\". route entry not found."]}"#;
     let cases = [
         (404, r#"{"errors":[]}"#, No::Missing),
-        (404, deleted, No::Deleted),
+        (404, deleted, No::Deleted(None)),
         (404, no_mount, No::WrongMount),
         (404, unknown_path, No::Unsupported),
         (404, "<html>not found</html>", No::Error(StoreError::Server(404))),

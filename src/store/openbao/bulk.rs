@@ -29,7 +29,7 @@ const PAGE: usize = 1000;
 const FEW: usize = 4;
 
 /// After this a server that refused to list is asked to once more: policies are amended, servers upgraded.
-const ASK_AGAIN: Duration = Duration::from_hours(1);
+pub(super) const ASK_AGAIN: Duration = Duration::from_hours(1);
 
 /// What is known of the server's listing.
 #[derive(Debug)]
@@ -145,6 +145,8 @@ impl OpenBao {
             for (name, known) in page.found {
                 if let Some(path) = wanted.remove(&name) {
                     let known = known.and_then(|known| known.ok_or_else(|| self.not_found(path)));
+                    // As a read will tell it.
+                    let known = known.map(|known| if self.hidden.is(path) { known.brief() } else { known });
                     listed.heads.push((path, known.map(|known| known.head)));
                 }
             }

@@ -295,7 +295,7 @@ impl Login {
             No::MissingNamespace => StoreError::Config(answer::NO_NAMESPACE.to_owned()),
             No::Error(StoreError::Server(400)) | No::Denied => StoreError::Unauthorized(self.why_refused(body)),
             No::Error(error) => error,
-            No::Missing | No::Deleted | No::WrongMount | No::Unsupported => match &self.way {
+            No::Missing | No::Deleted(_) | No::WrongMount | No::Unsupported => match &self.way {
                 Way::Given => StoreError::Server(404),
                 Way::Kubernetes { mount, .. } | Way::AppRole { mount, .. } => {
                     StoreError::Config(format!("no auth method is mounted at {mount}"))

@@ -1,13 +1,15 @@
 //! A tenant whose secrets are kept in OpenBao.
 
+use std::time::{Duration, Instant};
+
 use devcluster::{OpenBao, OpenBaoOptions};
 use k8s_openapi::api::core::v1::Secret;
 use kube::Api;
 use serde_json::{Value as Json, json};
-use spacesync::resources::{SecretManager, condition::find};
+use spacesync::resources::{SecretManager, SpaceSecretSync, condition::find};
 
 use crate::{
-    tenant::{Tenant, condition, merge, message, until, values},
+    tenant::{PATIENCE, Tenant, condition, merge, message, until, values},
     world::World,
 };
 
@@ -128,15 +130,43 @@ impl<'w> InVault<'w> {
         begin: impl FnOnce(&mut Self),
         end: impl FnOnce(&mut Self),
     ) {
+        self.fails(reason, says, begin).await;
+        end(self);
+        self.tenant.until_condition("Ready", "True/Synced").await;
+    }
+
+    /// The first half of that.
+    pub async fn fails(&mut self, reason: &str, says: &str, begin: impl FnOnce(&mut Self)) {
         begin(self);
-        self.ask(1).await;
+        let asked = self.tenant.api::<SpaceSecretSync>().get("secrets").await.unwrap();
+        let asked = asked.status.and_then(|status| status.last_handled_sync_request);
+        let number = asked.and_then(|request| request.strip_prefix("manual/")?.parse::<u32>().ok());
+        self.ask(number.unwrap_or_default() + 1).await;
         let sync = self.tenant.until_condition("Ready", &format!("False/{reason}")).await;
         let text = message(&sync, "Ready");
         assert!(text.contains(says), "{says:?} in {text:?}");
         assert_eq!(condition(&sync, "Reconciling"), format!("True/{reason}"));
         self.keeps_last_good().await;
-        end(self);
-        self.tenant.until_condition("Ready", "True/Synced").await;
+        self.is_told(reason).await;
+    }
+
+    /// Waits until the Event of this reason and its line in the metrics are there.
+    pub async fn is_told(&self, reason: &str) {
+        let began = Instant::now();
+        loop {
+            let events = self.tenant.events().await;
+            let metrics = World::shared_operator().get("/metrics").expect("metrics").1;
+            let manager = format!("secret_manager=\"{}\"", self.tenant.name);
+            let label = format!("result=\"{reason}\"");
+            let counted = metrics.lines().any(|line| {
+                line.starts_with("spacesync_store_requests_total") && line.contains(&manager) && line.contains(&label)
+            });
+            if counted && events.iter().any(|(type_, found, _)| type_ == "Warning" && found == reason) {
+                return;
+            }
+            assert!(began.elapsed() < PATIENCE, "{reason}: counted {counted}, {events:?}");
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
     }
 
     /// Whether the managed Secret still holds `A: 1`.
