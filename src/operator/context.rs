@@ -95,8 +95,15 @@ impl Claims {
 /// The stores as their `SecretManagers` describe them; an error is one of the configuration.
 #[derive(Debug)]
 pub struct Stores {
-    stores: RwLock<BTreeMap<String, Result<Store, Verdict>>>,
+    stores: RwLock<BTreeMap<String, Made>>,
     changes: watch::Sender<u64>,
+}
+
+/// A store, or what keeps it from being used, and which of all that were ever made it is.
+#[derive(Debug)]
+struct Made {
+    number: u64,
+    store: Result<Store, Verdict>,
 }
 
 impl Default for Stores {
@@ -109,7 +116,12 @@ impl Stores {
     /// The store of one `SecretManager`. [`Reason::Pending`] until its controller has looked at it.
     pub fn get(&self, manager: &str) -> Result<Store, Verdict> {
         let stores = self.stores.read().expect("no code panics while it holds the lock");
-        stores.get(manager).cloned().unwrap_or_else(|| Err(Verdict::new(false, Reason::Pending, &[])))
+        stores.get(manager).map_or_else(|| Err(Verdict::new(false, Reason::Pending, &[])), |made| made.store.clone())
+    }
+
+    /// A number that is another one whenever the store of a `SecretManager` was made anew.
+    pub fn number(&self, manager: &str) -> Option<u64> {
+        self.stores.read().expect("no code panics while it holds the lock").get(manager).map(|made| made.number)
     }
 
     /// The names of all.
@@ -119,7 +131,8 @@ impl Stores {
 
     /// Puts a store in, or what keeps it from being used.
     pub fn set(&self, manager: &str, store: Result<Store, Verdict>) {
-        self.stores.write().expect("no code panics while it holds the lock").insert(manager.to_owned(), store);
+        let made = Made { number: *self.changes.borrow() + 1, store };
+        self.stores.write().expect("no code panics while it holds the lock").insert(manager.to_owned(), made);
         self.changes.send_modify(|n| *n += 1);
     }
 

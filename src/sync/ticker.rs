@@ -11,6 +11,7 @@ use std::{
 use futures::{StreamExt, stream};
 use jiff::Timestamp;
 use tokio::{
+    sync::watch,
     task::{AbortHandle, JoinSet},
     time::Instant,
 };
@@ -63,6 +64,7 @@ type Entries = BTreeMap<EntryId, Vec<Arc<SpaceSecretSync>>>;
 async fn tick(ctx: Arc<Context>, manager: String) {
     let mut changed = ctx.stores.changes();
     let doubts = ctx.doubts.of(&manager);
+    let mut number = ctx.stores.number(&manager);
     let mut asked: Option<Timestamp> = None;
     let mut doubted: Option<Instant> = None;
     let mut failures = 0;
@@ -93,13 +95,22 @@ async fn tick(ctx: Arc<Context>, manager: String) {
         tokio::select! {
             () = tokio::time::sleep_until(wake) => {}
             // A store that was made anew, with another credential perhaps, is asked at once.
-            _ = changed.changed() => (asked, failures) = (None, 0),
-            // A read met an outage: whoever else reads this store is told soon, and it is asked until it is back.
+            () = made_anew(&ctx, &manager, &mut changed, &mut number) => (asked, failures) = (None, 0),
+            // A read failed for now: whoever else reads this store is told soon, and it is asked until it is back.
             () = doubts.notified(), if failures == 0 && doubted.is_none() => {
                 doubted = Some(Instant::now() + FIRST_RETRY);
             }
         }
     }
+}
+
+/// Waits until the store of this `SecretManager` is another one; those of others do not matter.
+async fn made_anew(ctx: &Context, manager: &str, changed: &mut watch::Receiver<u64>, number: &mut Option<u64>) {
+    while ctx.stores.number(manager) == *number {
+        // The sender lives as long as the context.
+        let _ = changed.changed().await;
+    }
+    *number = ctx.stores.number(manager);
 }
 
 fn retry_after(failures: u32) -> Duration {

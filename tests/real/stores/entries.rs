@@ -4,7 +4,7 @@ use k8s_openapi::api::core::v1::Secret;
 use serde_json::json;
 
 use super::vault::InVault;
-use crate::tenant::values;
+use crate::tenant::{until_gone, values};
 
 #[tokio::test]
 async fn values_arrive_byte_for_byte_as_openbao_returns_them() {
@@ -72,5 +72,49 @@ async fn a_soft_deleted_entry_keeps_the_last_good_and_comes_back() {
     vault.put(json!({"A": "2"}));
     vault.ask(4).await;
     vault.tenant.until_secret(&[("A", "2")]).await;
+    vault.tenant.until_condition("Ready", "True/Synced").await;
+}
+
+#[tokio::test]
+async fn a_sync_may_want_its_secret_gone_with_the_entry_and_only_with_the_entry() {
+    let vault = InVault::plain(json!({"A": "1"})).await;
+    vault.tenant.sync(json!({"onSourceGone": "Delete"})).await;
+    vault.tenant.until_secret(&[("A", "1")]).await;
+    vault.tenant.until_condition("Ready", "True/Synced").await;
+    // What may come back is not gone: the store, the right to read it, the engine.
+    vault.store.seal().unwrap();
+    vault.ask(1).await;
+    vault.until_not_ready("SourceSealed").await;
+    vault.store.unseal().unwrap();
+    vault.tenant.until_condition("Ready", "True/Synced").await;
+    vault.token(&vault.store.token_with_policy(r#"path "elsewhere" { capabilities = ["read"] }"#).unwrap()).await;
+    vault.ask(2).await;
+    vault.until_not_ready("SourceForbidden").await;
+    vault.token(vault.store.root_token()).await;
+    vault.tenant.until_condition("Ready", "True/Synced").await;
+    vault.manager(json!({"mount": "nowhere"})).await;
+    vault.until_not_ready("SecretManagerInvalid").await;
+    vault.keeps_last_good().await;
+    vault.manager(json!({})).await;
+    vault.tenant.until_condition("Ready", "True/Synced").await;
+    // A soft delete is one, and an undelete brings it back.
+    vault.store.delete(&vault.path()).unwrap();
+    vault.ask(3).await;
+    let text = vault.until_not_ready("SourceGone").await;
+    assert!(text.contains("as spec.onSourceGone says"), "{text}");
+    until_gone(vault.tenant.api::<Secret>(), "secrets").await;
+    vault.is_warned_of("SourceGone").await;
+    vault.store.undelete(&vault.path(), &[1]).unwrap();
+    vault.ask(4).await;
+    vault.tenant.until_secret(&[("A", "1")]).await;
+    // So is the end of the entry with all its versions.
+    vault.store.delete_metadata(&vault.path()).unwrap();
+    vault.ask(5).await;
+    until_gone(vault.tenant.api::<Secret>(), "secrets").await;
+    let status = vault.tenant.until_status("nothing is there", |status| status.target.is_none()).await;
+    assert_eq!((status.version, status.revision, status.key_count), (None, None, None));
+    vault.put(json!({"A": "anew"}));
+    vault.ask(6).await;
+    vault.tenant.until_secret(&[("A", "anew")]).await;
     vault.tenant.until_condition("Ready", "True/Synced").await;
 }

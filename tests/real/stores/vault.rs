@@ -152,19 +152,22 @@ impl<'w> InVault<'w> {
 
     /// Waits until the Event of this reason and its line in the metrics are there.
     pub async fn is_told(&self, reason: &str) {
+        self.is_warned_of(reason).await;
+        let metrics = World::shared_operator().get("/metrics").expect("metrics").1;
+        let labels = [format!("secret_manager=\"{}\"", self.tenant.name), format!("result=\"{reason}\"")];
+        let mut asked = metrics.lines().filter(|line| line.starts_with("spacesync_store_requests_total"));
+        assert!(asked.any(|line| labels.iter().all(|label| line.contains(label))), "{reason} is not counted");
+    }
+
+    /// Waits until the Event of this reason is there.
+    pub async fn is_warned_of(&self, reason: &str) {
         let began = Instant::now();
         loop {
             let events = self.tenant.events().await;
-            let metrics = World::shared_operator().get("/metrics").expect("metrics").1;
-            let manager = format!("secret_manager=\"{}\"", self.tenant.name);
-            let label = format!("result=\"{reason}\"");
-            let counted = metrics.lines().any(|line| {
-                line.starts_with("spacesync_store_requests_total") && line.contains(&manager) && line.contains(&label)
-            });
-            if counted && events.iter().any(|(type_, found, _)| type_ == "Warning" && found == reason) {
+            if events.iter().any(|(type_, found, _)| type_ == "Warning" && found == reason) {
                 return;
             }
-            assert!(began.elapsed() < PATIENCE, "{reason}: counted {counted}, {events:?}");
+            assert!(began.elapsed() < PATIENCE, "{reason}: {events:?}");
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     }
