@@ -1,5 +1,7 @@
 //! What a policy may forbid.
 
+use std::time::Instant;
+
 use serde_json::json;
 use spacesync::store::{
     Heads, StoreError,
@@ -137,4 +139,30 @@ async fn a_bad_token_is_told_from_a_policys_denial() {
     assert!(revoked.head("a").await.is_ok());
     SHARED.revoke(&token).unwrap();
     assert_eq!(revoked.head("a").await, Err(unauthorized));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_an_idle_minute_of_two_thousand_entries_costs_by_policy() {
+    let folder = Folder::new();
+    let names: Vec<String> = (0..2000).map(|n| format!("space-{n}")).collect();
+    for name in &names {
+        folder.put(name, json!({"TOKEN": "0123456789abcdef0123456789abcdef01234567"}));
+    }
+    let all = [READ_VALUES, READ_HEADS, LIST_HEADS];
+    for (policy, costs) in [(&all[..], [2, 0, 0]), (&all[..2], [0, 2000, 0]), (&all[..1], [0, 0, 2000])] {
+        let client = folder.client_with_policy(&policy.join("\n"));
+        // The first minute finds out what is allowed.
+        client.heads(&names).await.unwrap();
+        let counts = || [client.requests().pages, client.requests().heads, client.requests().reads];
+        let (before, audited) = (counts(), folder.asked(""));
+        let start = Instant::now();
+        let heads = client.heads(&names).await.unwrap();
+        let took = start.elapsed();
+        assert!(names.iter().all(|name| heads[name].is_ok()));
+        let (after, now) = (counts(), folder.asked(""));
+        let spent: [u64; 3] = std::array::from_fn(|n| after[n] - before[n]);
+        println!("{} of 3 rights: {spent:?} pages, heads and values in {took:?}", policy.len());
+        assert_eq!(spent, costs);
+        assert_eq!((now - audited) as u64, spent.iter().sum::<u64>(), "as the server counts");
+    }
 }
