@@ -192,6 +192,9 @@ fn the_operators_role_holds_what_it_needs_and_not_more() {
         ("yes", "update leases.coordination.k8s.io -n spacesync-system"),
         ("no", "update leases.coordination.k8s.io -n kube-system"),
         ("no", "create serviceaccounts/token -n newsroom-dev"),
+        ("yes", "create serviceaccounts/spacesync --subresource=token -n spacesync-system"),
+        ("no", "create serviceaccounts/default --subresource=token -n spacesync-system"),
+        ("no", "create serviceaccounts/spacesync --subresource=token -n newsroom-dev"),
         ("no", "impersonate users"),
         ("no", "create clusterrolebindings.rbac.authorization.k8s.io"),
     ] {

@@ -382,7 +382,7 @@ const GOOD: &[(&str, &str)] = &[
     ),
     (
         "SecretManager",
-        "{openBao: {address: 'http://127.0.0.1:8200/', mount: teams/kv, pathPrefix: '', auth: {kubernetes: {mount: kubernetes, role: spacesync, audience: openbao}}}}",
+        "{openBao: {address: 'http://127.0.0.1:8200/', namespace: teams/media, mount: teams/kv, pathPrefix: '', auth: {kubernetes: {mount: kubernetes, role: spacesync, audience: openbao}}}}",
     ),
     (
         "SecretManager",

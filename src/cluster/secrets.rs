@@ -140,7 +140,7 @@ impl Cluster {
         read_meta(&body)
     }
 
-    async fn send_secret(&self, method: Method, path: &str, body: Vec<u8>) -> Result<Zeroizing<Vec<u8>>> {
+    pub(super) async fn send_secret(&self, method: Method, path: &str, body: Vec<u8>) -> Result<Zeroizing<Vec<u8>>> {
         let request = Request::builder()
             .method(method)
             .uri(path)

@@ -12,7 +12,7 @@ use super::{
     caches::Caches,
     events::Events,
     fanout::GATHER,
-    metrics::{Metrics, StoreLabels, WriteLabels},
+    metrics::{Metrics, WriteLabels},
     pace::Pace,
 };
 use crate::{
@@ -95,8 +95,15 @@ impl Claims {
 /// The stores as their `SecretManagers` describe them; an error is one of the configuration.
 #[derive(Debug)]
 pub struct Stores {
-    stores: RwLock<BTreeMap<String, Result<Store, Verdict>>>,
+    stores: RwLock<BTreeMap<String, Made>>,
     changes: watch::Sender<u64>,
+}
+
+/// A store, or what keeps it from being used, and which of all that were ever made it is.
+#[derive(Debug)]
+struct Made {
+    number: u64,
+    store: Result<Store, Verdict>,
 }
 
 impl Default for Stores {
@@ -109,7 +116,12 @@ impl Stores {
     /// The store of one `SecretManager`. [`Reason::Pending`] until its controller has looked at it.
     pub fn get(&self, manager: &str) -> Result<Store, Verdict> {
         let stores = self.stores.read().expect("no code panics while it holds the lock");
-        stores.get(manager).cloned().unwrap_or_else(|| Err(Verdict::new(false, Reason::Pending, &[])))
+        stores.get(manager).map_or_else(|| Err(Verdict::new(false, Reason::Pending, &[])), |made| made.store.clone())
+    }
+
+    /// A number that is another one whenever the store of a `SecretManager` was made anew.
+    pub fn number(&self, manager: &str) -> Option<u64> {
+        self.stores.read().expect("no code panics while it holds the lock").get(manager).map(|made| made.number)
     }
 
     /// The names of all.
@@ -119,7 +131,8 @@ impl Stores {
 
     /// Puts a store in, or what keeps it from being used.
     pub fn set(&self, manager: &str, store: Result<Store, Verdict>) {
-        self.stores.write().expect("no code panics while it holds the lock").insert(manager.to_owned(), store);
+        let made = Made { number: *self.changes.borrow() + 1, store };
+        self.stores.write().expect("no code panics while it holds the lock").insert(manager.to_owned(), made);
         self.changes.send_modify(|n| *n += 1);
     }
 
@@ -184,15 +197,13 @@ pub struct Context {
 impl Context {
     /// Counts a question to a store.
     pub fn count_store(&self, manager: &str, kind: &'static str, error: Option<&StoreError>) {
-        let result = error.map_or("ok", |error| error.reason().as_str());
-        let labels = StoreLabels { secret_manager: manager.to_owned(), kind, result };
-        self.metrics.store_requests.get_or_create(&labels).inc();
+        self.metrics.count_store(manager, kind, error);
     }
 
-    /// Counts a question that a sync asked by itself; one that met an outage makes the ticker look.
+    /// Counts a question that a sync asked by itself; one that failed for now makes the ticker look.
     pub fn count_asked(&self, manager: &str, kind: &'static str, error: Option<&StoreError>) {
         self.count_store(manager, kind, error);
-        if error.is_some_and(StoreError::is_outage) {
+        if error.is_some_and(StoreError::is_passing) {
             self.doubts.of(manager).notify_one();
         }
     }

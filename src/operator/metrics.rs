@@ -8,6 +8,8 @@ use prometheus_client::{
     registry::Registry,
 };
 
+use crate::store::StoreError;
+
 /// A controller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
 #[allow(non_camel_case_types, reason = "label values are lower case")]
@@ -64,7 +66,7 @@ pub struct ManagerLabels {
 pub struct StoreLabels {
     /// The `SecretManager`'s name.
     pub secret_manager: String,
-    /// `heads`, `head` or `read`.
+    /// `heads` of many at once, `head` of one (or one that failed among many), `read`, `login` or `renewal`.
     pub kind: &'static str,
     /// `ok`, or the reason's name.
     pub result: &'static str,
@@ -233,13 +235,19 @@ impl Metrics {
         drop(self.look_seconds.get_or_create(&LookLabels { controller: Controller::sync, result: LookResult::ok }));
         let objects = ConditionLabels { kind: Controller::sync, condition: "Ready", status: "True" };
         drop(self.objects.get_or_create(&objects));
-        let asked = StoreLabels { secret_manager: secret_manager(), kind: "head", result: "ok" };
-        drop(self.store_requests.get_or_create(&asked));
+        self.count_store(&secret_manager(), "head", None);
         drop(self.last_checked.get_or_create(&ManagerLabels { secret_manager: secret_manager() }));
         drop(self.secret_writes.get_or_create(&WriteLabels { trigger: "live" }));
         drop(self.delivery_seconds.get_or_create(&DeliveryLabels { auto_sync: "Live" }));
         drop(self.api_requests.get_or_create(&RequestLabels { endpoint: Endpoint::acks, code: 200 }));
         drop(self.token_reviews.get_or_create(&ReviewLabels { result: Review::accepted }));
+    }
+
+    /// Counts a question to a store.
+    pub fn count_store(&self, manager: &str, kind: &'static str, error: Option<&StoreError>) {
+        let result = error.map_or("ok", |error| error.reason().as_str());
+        let labels = StoreLabels { secret_manager: manager.to_owned(), kind, result };
+        self.store_requests.get_or_create(&labels).inc();
     }
 
     /// All of it as Prometheus reads it (OpenMetrics text).

@@ -81,13 +81,15 @@ reasons! {
     SecretManagerInvalid => Warning, SLOW,     "SecretManager {manager} cannot be used: {why}";
     // --- the store
     SourceUnreachable    => Warning, STORE,    "{manager} cannot be reached; flows keep what they have: {why}";
+    SourceUnknownHost    => Warning, STORE,    "the host name of {manager} cannot be resolved; check its address; flows keep what they have";
     SourceTls            => Warning, STORE,    "{manager} is not trusted; check address and caBundle: {why}";
-    SourceUnauthorized   => Warning, STORE,    "{manager} refused the operator's credential; renew it in the Secret that auth names";
+    SourceUnauthorized   => Warning, STORE,    "{manager} refused the operator's credential; {why}";
+    SourceNoToken        => Warning, STORE,    "the operator gets no service account token for {manager}; {why}";
     SourceForbidden      => Warning, STORE,    "{manager} does not let the operator read {path}; extend its policy";
     SourceSealed         => Warning, STORE,    "{manager} is sealed; flows keep what they have until it is unsealed";
     SourceNotFound       => Warning, STORE,    "{manager} has no entry {path}; create it, or correct spec.path of the Space";
     SourceDeleted        => Warning, STORE,    "the current version of {path} in {manager} is deleted; flows keep what they have";
-    SourceRateLimited    => Warning, STORE,    "{manager} is rate limited; lower spec.limits of the SecretManager";
+    SourceRateLimited    => Warning, STORE,    "{manager} limits how often it is asked, and is asked again when it says so; lower spec.limits of the SecretManager";
     SourceMalformed      => Warning, STORE,    "{manager} gave an answer that cannot be read: {why}";
     SourceTruncated      => Warning, STORE,    "{manager} gave an answer that ended early";
     SourceTooLarge       => Warning, STORE,    "{manager} gave an answer that is too large for a Secret: {why}";
@@ -140,6 +142,11 @@ reasons! {
 }
 
 impl Reason {
+    /// Whether it is about the store or the entry there.
+    pub fn is_of_source(self) -> bool {
+        self.as_str().starts_with("Source")
+    }
+
     /// What the user reads. An argument that is missing stays visible in braces, which a test would see.
     pub fn message(self, args: &[(&str, &str)]) -> String {
         args.iter().fold(self.template().to_owned(), |text, (name, value)| text.replace(&format!("{{{name}}}"), value))

@@ -133,14 +133,10 @@ fn stopped(known: &Known, plan: Plan, verdict: Verdict) -> Plan {
         _ => {}
     }
     // The ticker asks every store each minute, so no sync need ask on its own while its store fails.
-    if matches!(reason.retry(), Retry::Backoff(..)) && is_source(reason) {
+    if matches!(reason.retry(), Retry::Backoff(..)) && reason.is_of_source() {
         plan.next = Next::OnChange;
     }
     plan
-}
-
-fn is_source(reason: Reason) -> bool {
-    reason.as_str().starts_with("Source")
 }
 
 /// Nothing to bring. What had stood in the way may have gone.

@@ -190,6 +190,14 @@ impl World {
         token.expose_secret().to_owned()
     }
 
+    /// Where the API server is, and the certificate authority to trust it by.
+    pub fn api_server(&self) -> (String, String) {
+        let kubeconfig = Kubeconfig::read_from(self.plane.kubeconfig()).expect("a kubeconfig");
+        let cluster = kubeconfig.clusters[0].cluster.clone().expect("a cluster");
+        let ca = std::fs::read_to_string(self.plane.dir().join("ca.crt")).expect("the certificate authority");
+        (cluster.server.expect("an address"), ca)
+    }
+
     /// A namespace with a space of the embedded store, and an entry in it.
     pub async fn tenant(&self, entry: &[(&str, &str)]) -> Tenant<'_> {
         Tenant::new(self, entry).await
