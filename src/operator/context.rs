@@ -23,7 +23,7 @@ use crate::{
     secret::FingerprintKey,
     space::reach::Reach,
     store::{Store, StoreError, book::Book},
-    sync::status::Delivery,
+    sync::{status::Delivery, turnstile::Turnstile},
 };
 
 /// How this operator was told to run.
@@ -173,6 +173,8 @@ pub struct Context {
     pub reach: Reach,
     /// Stores that should be looked at soon.
     pub doubts: Doubts,
+    /// Which syncs ask which store right now.
+    pub turnstile: Arc<Turnstile>,
     /// Where Events go.
     pub events: Events,
     /// What is counted.

@@ -51,6 +51,9 @@ use crate::{
 /// How many objects of a kind are looked at together. Each waits mostly for the API server or a store.
 const WORKERS: usize = 16;
 
+/// More than one store lets in at a time (`sync::turnstile`), so that one which hangs leaves some for the others.
+const SYNC_WORKERS: usize = 32;
+
 /// The longest that one look may take. Every call in it has its own, shorter deadline.
 const LOOK: Duration = Duration::from_mins(1);
 
@@ -126,7 +129,7 @@ async fn term(ctx: &Arc<Context>) {
         looker(ctx, Controller::space, |ctx, name: String| async move { space::controller::look(&ctx, &name).await });
     tasks.spawn(queues.spaces.clone().run(WORKERS, spaces, look));
     let look = looker(ctx, Controller::sync, |ctx, key: Key| async move { sync::controller::look(&ctx, &key).await });
-    tasks.spawn(queues.syncs.clone().run(WORKERS, all_syncs(caches), look));
+    tasks.spawn(queues.syncs.clone().run(SYNC_WORKERS, all_syncs(caches), look));
     let look =
         looker(ctx, Controller::flow_app, |ctx, key: Key| async move { delivery::controller::look(&ctx, &key).await });
     let apps = caches.flow_apps.all().iter().map(|app| app.key()).chain(delivery::orphans(ctx)).collect::<Vec<_>>();
@@ -215,6 +218,7 @@ async fn context(
         trust,
         reach: Reach::new(&metrics),
         doubts: Doubts::default(),
+        turnstile: Arc::default(),
         metrics,
     })
 }

@@ -82,6 +82,13 @@ impl Reach {
         self.lock().get(manager).cloned()
     }
 
+    /// Whether a manager gave no answer when it was last asked.
+    pub fn is_away(&self, manager: &str) -> bool {
+        let managers = self.lock();
+        let outcome = managers.get(manager).and_then(|seen| seen.outcome.as_ref());
+        outcome.is_some_and(|(outcome, _)| outcome.as_ref().is_err_and(StoreError::is_outage))
+    }
+
     /// Begins anew with a manager whose store was built anew. `reported` is what its status tells.
     pub fn begin(&self, manager: &str, inputs: Inputs, reported: Option<Timestamp>, at: Timestamp) {
         let seen = Seen { inputs, built: at, outcome: None, answered: None, reported };

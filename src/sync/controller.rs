@@ -10,6 +10,7 @@ use super::{
     look::{self, Look},
     plan::{self, Plan},
     status,
+    turnstile::Pass,
 };
 use crate::{
     cluster::{
@@ -19,6 +20,7 @@ use crate::{
     },
     operator::Context,
     resources::{Reason, SpaceSecretSync, condition::has_reason, owner, reason::Retry},
+    store::Store,
 };
 
 /// Looks at one sync and does what there is to do.
@@ -51,6 +53,7 @@ async fn reconcile(ctx: &Arc<Context>, sync: Arc<SpaceSecretSync>) -> cluster::R
     if look == Look::Wait {
         return Ok(Next::OnChange);
     }
+    let Ok(_pass) = admit(ctx, &known, store.as_ref(), &look) else { return Ok(Next::OnChange) };
     let mut found = gather::ask(ctx, &known, store.as_ref(), &look).await?;
     let mut plan = plan::plan(&known, &look, &found, &ctx.fingerprints, now);
     let mut applied = apply::apply(ctx, &plan).await?;
@@ -61,6 +64,18 @@ async fn reconcile(ctx: &Arc<Context>, sync: Arc<SpaceSecretSync>) -> cluster::R
     write_status(ctx, &known, &plan, &applied, now).await?;
     drop(found);
     Ok(status::next(&plan, &applied))
+}
+
+/// Another turn comes for this sync, since too many ask its store already.
+struct NotYet;
+
+/// Asking the embedded store is asking the API server, which is never full.
+fn admit(ctx: &Context, known: &Known, store: Option<&Store>, look: &Look) -> Result<Option<Pass>, NotYet> {
+    let Some(lane) = look.asks_store().filter(|_| matches!(store, Some(Store::OpenBao(_)))) else { return Ok(None) };
+    let manager = &known.entry.manager;
+    let away = ctx.reach.is_away(manager);
+    let pass = ctx.turnstile.enter(manager, &known.sync.key(), lane, away, &ctx.queues.syncs);
+    pass.map(Some).ok_or(NotYet)
 }
 
 /// A Secret of the target's name is there that the caches do not know: plans again with what it is.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{gather::Known, schedule};
 use crate::{
-    cluster::secrets::SecretMeta,
+    cluster::{queue::Lane, secrets::SecretMeta},
     resources::{
         AutoSync, DeletionPolicy, Reason, SpaceSecretSync, Trigger,
         condition::Verdict,
@@ -29,6 +29,19 @@ pub enum Look {
     Read(Trigger),
     /// The managed Secret: somebody wrote it, and perhaps nothing of it moved.
     Inspect,
+}
+
+impl Look {
+    /// Whether the store may be asked, and how urgently: not at all, by the schedule, or because somebody waits.
+    pub fn asks_store(&self) -> Option<Lane> {
+        match self {
+            Self::Rest | Self::Wait | Self::Stop(_) => None,
+            Self::Ask(Trigger::Schedule | Trigger::Live) | Self::Read(Trigger::Schedule | Trigger::Live) => {
+                Some(Lane::Normal)
+            }
+            Self::Ask(_) | Self::Read(_) | Self::Inspect => Some(Lane::Urgent),
+        }
+    }
 }
 
 /// A chain of small rules, the first that speaks decides. Their order is the policy.

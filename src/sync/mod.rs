@@ -5,12 +5,16 @@
 pub mod apply;
 pub mod build;
 pub mod controller;
+#[cfg(test)]
+mod day;
 pub mod gather;
 pub mod look;
 pub mod plan;
 pub mod request;
+pub mod rhythm;
 #[cfg(test)]
 mod sample;
 pub mod schedule;
 pub mod status;
 pub mod ticker;
+pub mod turnstile;

@@ -22,6 +22,11 @@ impl Phase {
         // The low bits of FNV are its weakest.
         Self(i64::try_from((hash >> 16) % 86_400_000).unwrap_or_default())
     }
+
+    /// Where in the minute all its instants lie, in milliseconds.
+    pub fn in_minute(self) -> i64 {
+        self.0 % MINUTE
+    }
 }
 
 /// How often a schedule looks, in milliseconds. Live is checked each minute; Manual never looks by itself.
@@ -54,6 +59,10 @@ pub fn next_due(auto_sync: AutoSync, phase: Phase, now: Timestamp) -> Option<Tim
 pub fn may_act(auto_sync: AutoSync, phase: Phase, known: &Known, now: Timestamp) -> bool {
     if auto_sync == AutoSync::Live {
         return true;
+    }
+    // Seen in the future: the clock was set back, and nobody knows any more what was due.
+    if known.since > now {
+        return last_due(auto_sync, phase, now).is_some();
     }
     let updated = known.head.as_ref().ok().and_then(|head| head.updated);
     let in_store_since = updated.map_or(known.since, |updated| updated.0.min(known.since));
@@ -119,6 +128,13 @@ mod tests {
     fn what_a_look_at_the_due_instant_saw_was_there_whatever_the_stores_clock_says() {
         let due = 30 * MINUTE;
         assert!(may_act(AutoSync::Every30m, Phase(0), &known(due + 5_000, due), ms(due + 100)));
+    }
+
+    #[test]
+    fn a_clock_that_was_set_back_holds_no_change_up() {
+        let since = 90 * MINUTE;
+        assert!(may_act(AutoSync::Every30m, Phase(0), &known(since, since), ms(31 * MINUTE)));
+        assert!(!may_act(AutoSync::Manual, Phase(0), &known(since, since), ms(31 * MINUTE)));
     }
 
     #[test]

@@ -15,7 +15,11 @@ use tokio::{
     time::Instant,
 };
 
-use super::{gather, schedule};
+use super::{
+    gather,
+    rhythm::{FIRST_RETRY, Rhythm, Wish, Wishes},
+    schedule::Phase,
+};
 use crate::{
     cluster::{cache::Item, queue::Lane},
     operator::Context,
@@ -23,13 +27,6 @@ use crate::{
     space::binding,
     store::{Head, Store, StoreError, book::EntryId},
 };
-
-/// A store that failed as a whole is asked again after 2 s, then after twice as long, up to the minute of the schedule.
-const FIRST_RETRY: Duration = Duration::from_secs(2);
-const LAST_RETRY: Duration = Duration::from_mins(1);
-
-/// Where heads come one by one, instants closer together than this are looked at together.
-const GRAIN: Duration = Duration::from_millis(500);
 
 /// How many heads of one store are asked for at once; the store's own `limits` come on top.
 const AT_ONCE: usize = 16;
@@ -57,52 +54,49 @@ pub async fn run(ctx: Arc<Context>) {
     }
 }
 
-/// The entries of one store, and the syncs that read each.
-type Entries = BTreeMap<EntryId, Vec<Arc<SpaceSecretSync>>>;
+/// The entries of one store: each with its wish, and the syncs that read it.
+struct Entries {
+    ids: Vec<EntryId>,
+    wishes: Wishes,
+    syncs: Vec<Vec<Arc<SpaceSecretSync>>>,
+}
 
 async fn tick(ctx: Arc<Context>, manager: String) {
     let mut changed = ctx.stores.changes();
     let doubts = ctx.doubts.of(&manager);
-    let mut asked: Option<Timestamp> = None;
+    let mut rhythm = Rhythm::default();
     let mut doubted: Option<Instant> = None;
-    let mut failures = 0;
     loop {
-        let now = Timestamp::now();
         if doubted.is_some_and(|at| at <= Instant::now()) {
-            (asked, doubted) = (None, None);
+            rhythm.begin_anew();
+            doubted = None;
         }
-        let mut wait = LAST_RETRY;
+        let mut wait = Duration::from_mins(1);
         if let Ok(store) = ctx.stores.get(&manager)
             && !matches!(store, Store::Kubernetes(_))
         {
-            let entries = entries(&ctx, &manager);
-            let due = due(&ctx, &store, &entries, asked.filter(|_| failures == 0), now);
-            if !due.is_empty() {
-                let answered = ask(&ctx, &manager, &store, &entries, &due, now).await;
-                failures = if answered { 0 } else { failures + 1 };
-            }
-            asked = Some(now);
-            wait = if failures > 0 { retry_after(failures) } else { until_next(&ctx, &store, &entries) };
+            let (entries, bulk, now) = (entries(&ctx, &manager, &store), store.is_bulk(), Timestamp::now());
+            let due = rhythm.due(bulk, &entries.wishes, now);
+            let answered =
+                due.is_empty() || ask(&ctx, &manager, &store, &entries, &due, rhythm.is_failing(), now).await;
+            rhythm.looked(answered, bulk, now);
+            wait = rhythm.wait(bulk, &entries.wishes, Timestamp::now());
         }
         let wake = doubted.map_or(Instant::now() + wait, |at| at.min(Instant::now() + wait));
         tokio::select! {
             () = tokio::time::sleep_until(wake) => {}
             // A store that was made anew, with another credential perhaps, is asked at once.
-            _ = changed.changed() => (asked, failures) = (None, 0),
+            _ = changed.changed() => rhythm.begin_anew(),
             // A read met an outage: whoever else reads this store is told soon, and it is asked until it is back.
-            () = doubts.notified(), if failures == 0 && doubted.is_none() => {
+            () = doubts.notified(), if !rhythm.is_failing() && doubted.is_none() => {
                 doubted = Some(Instant::now() + FIRST_RETRY);
             }
         }
     }
 }
 
-fn retry_after(failures: u32) -> Duration {
-    FIRST_RETRY.saturating_mul(1 << failures.saturating_sub(1).min(10)).min(LAST_RETRY)
-}
-
-fn entries(ctx: &Context, manager: &str) -> Entries {
-    let mut entries = Entries::new();
+fn entries(ctx: &Context, manager: &str, store: &Store) -> Entries {
+    let mut by_id = BTreeMap::<EntryId, Vec<Arc<SpaceSecretSync>>>::new();
     for space in ctx.caches.spaces.all() {
         if space.spec.secret_manager_ref.name != manager {
             continue;
@@ -112,23 +106,19 @@ fn entries(ctx: &Context, manager: &str) -> Entries {
                 binding::holder_of(ctx, namespace).is_some_and(|holder| holder.metadata.uid == space.metadata.uid);
             let syncs = if held { ctx.caches.syncs.in_namespace(namespace) } else { Vec::new() };
             if !syncs.is_empty() {
-                entries.entry(gather::entry_of(&space)).or_default().extend(syncs);
+                by_id.entry(gather::entry_of(&space)).or_default().extend(syncs);
             }
         }
     }
-    entries
-}
-
-/// Entries with a sync whose due instant lies between the last look and now; all of them at the first look.
-fn due(ctx: &Context, store: &Store, entries: &Entries, asked: Option<Timestamp>, now: Timestamp) -> Vec<EntryId> {
-    let is_due = |id: &EntryId, sync: &SpaceSecretSync| {
-        let schedule = auto_sync(sync);
-        let phase = gather::phase_of(ctx, store, id, sync);
-        !sync.spec.is_suspended()
-            && schedule::last_due(schedule, phase, now).is_some_and(|at| asked.is_none_or(|asked| at > asked))
+    let wish = |(id, syncs): (&EntryId, &Vec<Arc<SpaceSecretSync>>)| {
+        // Spaces that share an entry share its instant: the first one's.
+        let phase = syncs.first().map_or(Phase::of(""), |sync| gather::phase_of(ctx, store, id, sync));
+        let awake = syncs.iter().filter(|sync| !sync.spec.is_suspended());
+        Wish { phase, schedules: awake.map(|sync| auto_sync(sync)).collect() }
     };
-    let due = entries.iter().filter(|(id, syncs)| syncs.iter().any(|sync| is_due(id, sync)));
-    due.map(|(id, _)| id.clone()).collect()
+    let wishes = by_id.iter().map(wish).collect();
+    let (ids, syncs) = by_id.into_iter().unzip();
+    Entries { ids, wishes, syncs }
 }
 
 /// Its own schedule; but what has nothing yet is looked at each minute.
@@ -137,73 +127,100 @@ fn auto_sync(sync: &SpaceSecretSync) -> AutoSync {
     if nothing_yet { AutoSync::Every1m } else { sync.spec.effective_auto_sync() }
 }
 
-fn until_next(ctx: &Context, store: &Store, entries: &Entries) -> Duration {
-    let now = Timestamp::now();
-    // In bulk all have one phase, so one sync tells the minute.
-    let one_each = entries.iter().filter_map(|(id, syncs)| syncs.first().map(|sync| (id, sync)));
-    let waits = one_each
-        .take(if store.is_bulk() { 1 } else { usize::MAX })
-        .filter_map(|(id, sync)| schedule::until_next(AutoSync::Every1m, gather::phase_of(ctx, store, id, sync), now));
-    let grain = if store.is_bulk() { Duration::from_millis(1) } else { GRAIN };
-    // A sync that is new within the minute is found at the next instant after it.
-    waits.min().unwrap_or(Duration::from_secs(1)).clamp(grain, LAST_RETRY)
-}
-
-/// Asks, notes what was heard, and wakes whom it concerns. Says whether the store answered at all.
+/// Asks, notes what was heard, and wakes whom it concerns. Says whether the store as a whole answered.
 async fn ask(
     ctx: &Arc<Context>,
     manager: &str,
     store: &Store,
     entries: &Entries,
-    due: &[EntryId],
+    due: &[usize],
+    was_failing: bool,
     now: Timestamp,
 ) -> bool {
     let (heads, outcome) = if store.is_bulk() {
-        in_bulk(ctx, manager, store, due).await
+        let (heads, outcome) = in_bulk(ctx, manager, store, entries, due).await;
+        (heads, Some(outcome))
     } else {
-        one_by_one(ctx, manager, store, due).await
+        one_by_one(ctx, manager, store, entries, due, was_failing).await
     };
-    for (id, head) in heads {
-        let Some(syncs) = entries.get(&id) else { continue };
-        let news = ctx.book.note(&id, head.clone(), now);
+    for (at, head) in heads {
+        let (id, syncs) = (&entries.ids[at], &entries.syncs[at]);
+        let news = ctx.book.note(id, head.clone(), now);
         for sync in syncs.iter().filter(|sync| news || differs(sync, &head)) {
             ctx.queues.syncs.add(sync.key(), Lane::Normal);
         }
     }
-    let answered = outcome.is_ok();
+    let Some(outcome) = outcome else { return true };
+    let answered = outcome.as_ref().err().is_none_or(|error| !error.is_outage());
     if ctx.reach.note(manager, outcome, Timestamp::now()) {
         ctx.queues.managers.add(manager.to_owned(), Lane::Normal);
     }
     answered
 }
 
-type Answers = Vec<(EntryId, Result<Head, StoreError>)>;
+/// Entries by their place, each with its head or why there is none.
+type Answers = Vec<(usize, Result<Head, StoreError>)>;
 
-async fn in_bulk(ctx: &Context, manager: &str, store: &Store, due: &[EntryId]) -> (Answers, Result<(), StoreError>) {
-    let paths: Vec<_> = due.iter().map(|id| id.path.clone()).collect();
+async fn in_bulk(
+    ctx: &Context,
+    manager: &str,
+    store: &Store,
+    entries: &Entries,
+    due: &[usize],
+) -> (Answers, Result<(), StoreError>) {
+    let paths: Vec<_> = due.iter().map(|at| entries.ids[*at].path.clone()).collect();
     let heads = store.heads(&paths).await;
     ctx.count_store(manager, "heads", heads.as_ref().err());
     match heads {
         Ok(mut heads) => {
-            let mut head = |id: &EntryId| heads.remove(&id.path).unwrap_or(Err(StoreError::NotFound(id.path.clone())));
-            (due.iter().map(|id| (id.clone(), head(id))).collect(), Ok(()))
+            let mut head = |path: &String| heads.remove(path).unwrap_or(Err(StoreError::NotFound(path.clone())));
+            (due.iter().zip(&paths).map(|(at, path)| (*at, head(path))).collect(), Ok(()))
         }
-        Err(error) => (due.iter().map(|id| (id.clone(), Err(error.clone()))).collect(), Err(error)),
+        Err(error) => (shared(due, &error), Err(error)),
     }
 }
 
-async fn one_by_one(ctx: &Context, manager: &str, store: &Store, due: &[EntryId]) -> (Answers, Result<(), StoreError>) {
-    let ask = |id: EntryId| async move {
-        let head = store.head(&id.path).await;
+/// Besides the heads, what they tell of the store as a whole, where they do.
+async fn one_by_one(
+    ctx: &Context,
+    manager: &str,
+    store: &Store,
+    entries: &Entries,
+    due: &[usize],
+    was_failing: bool,
+) -> (Answers, Option<Result<(), StoreError>>) {
+    let ask = |at: usize| async move {
+        let head = store.head(&entries.ids[at].path).await;
         ctx.count_store(manager, "head", head.as_ref().err());
-        (id, head)
+        (at, head)
     };
-    let answers: Answers = stream::iter(due.to_vec()).map(ask).buffer_unordered(AT_ONCE).collect().await;
-    // An entry that is missing or forbidden is an answer; only a store that gave no answer to anybody is away.
-    let answered = answers.iter().any(|(_, head)| head.as_ref().err().is_none_or(StoreError::is_of_entry));
-    let error = answers.iter().find_map(|(_, head)| head.as_ref().err()).cloned();
-    let outcome = if answered { Ok(()) } else { error.map_or(Ok(()), Err) };
+    let (first, rest) = due.split_at(AT_ONCE.min(due.len()));
+    let mut answers: Answers = stream::iter(first.to_vec()).map(ask).buffer_unordered(AT_ONCE).collect().await;
+    if let Some(error) = common(&answers, StoreError::is_outage) {
+        // The others would wait for their answers in vain, each for as long as a request may take. One entry that fails
+        // by itself speaks for all only when another one failed before it.
+        let speaks_for_all = was_failing || first.len() == AT_ONCE || due.len() == entries.ids.len();
+        let everybody: Vec<_> = (0..entries.ids.len()).collect();
+        let answers = if speaks_for_all { shared(&everybody, &error) } else { answers };
+        return (answers, Some(Err(error)));
+    }
+    answers.extend(stream::iter(rest.to_vec()).map(ask).buffer_unordered(AT_ONCE).collect::<Answers>().await);
+    // An entry that is missing is an answer. That some are forbidden says nothing of the others.
+    let outcome = match common(&answers, |error| !error.is_of_entry()) {
+        None => Some(Ok(())),
+        Some(error) => (due.len() == entries.ids.len()).then_some(Err(error)),
+    };
     (answers, outcome)
+}
+
+/// The first error, where all met one of this kind.
+fn common(answers: &Answers, kind: impl Fn(&StoreError) -> bool) -> Option<StoreError> {
+    let met = |(_, head): &(usize, Result<Head, StoreError>)| head.as_ref().is_err_and(&kind);
+    answers.iter().all(met).then(|| answers.first()?.1.as_ref().err().cloned()).flatten()
+}
+
+fn shared(entries: &[usize], error: &StoreError) -> Answers {
+    entries.iter().map(|at| (*at, Err(error.clone()))).collect()
 }
 
 /// Whether a sync has something to do about a head that is no news.

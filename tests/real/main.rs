@@ -15,6 +15,7 @@ mod running;
 mod scan;
 mod signals;
 mod spaces;
+mod starving;
 mod target;
 mod tenant;
 mod tenants;

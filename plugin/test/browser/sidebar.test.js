@@ -227,6 +227,8 @@ for (const runtime of /** @type {const} */ ([4, 5])) {
       await editor.page.evaluate(() => { const { RED } = /** @type {any} */ (globalThis); RED.editor.edit(RED.nodes.node('sign')); });
       const code = editor.page.locator('.red-ui-editor .monaco-editor >> visible=true').first();
       await code.waitFor();
+      // The code takes the focus a moment after it is there, and with it what is typed elsewhere meanwhile.
+      await code.and(editor.page.locator('.monaco-editor:focus-within')).waitFor();
       await editor.tab.getByRole('searchbox').fill('api');
       await editor.says(editor.tab, '1 of 4 keys');
       await code.click();
