@@ -171,6 +171,12 @@ async fn ask(
         }
     }
     let Some(outcome) = outcome else { return true };
+    if outcome.is_err() {
+        // Who waits to ask is told why there is no answer, instead of waiting for it by itself.
+        for key in ctx.turnstile.waiting(manager) {
+            ctx.queues.syncs.add(key, Lane::Normal);
+        }
+    }
     let answered = outcome.as_ref().err().is_none_or(|error| !error.is_passing());
     if ctx.reach.note(manager, outcome, Timestamp::now()) {
         ctx.queues.managers.add(manager.to_owned(), Lane::Normal);
