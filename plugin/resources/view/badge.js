@@ -7,9 +7,14 @@ import { Times } from '../times.js';
 
 /** The tab's buttons: of Node-RED 5, and of 4 where it is wide and where it is an icon. */
 const BUTTONS = ['button[data-tab-id="secret-manager"]', '#red-ui-tab-secret-manager', '#red-ui-tab-secret-manager-link-button'].join();
+/** Behind it are the tabs of Node-RED 4 that have no place beside each other. */
+const MORE = '#red-ui-sidebar .red-ui-tab-link-button-menu';
 const NOTIFIED_MS = 8_000;
 
-/** A dot on the tab's button, a word for who listens, and where no button is to be seen, a notification that goes by itself. None takes the focus. */
+/**
+ * A dot on the tab's button, a word for who listens, and where no button is to be seen, a notification that goes by itself. None
+ * takes the focus.
+ */
 export class Badge {
   #RED;
   #text;
@@ -55,16 +60,24 @@ export class Badge {
   #show(news) {
     const name = this.#text.say('sidebar.name');
     const told = news === null ? '' : this.#text.say('sidebar.news', { name, news: news.text });
-    const buttons = [...document.querySelectorAll(BUTTONS)];
-    for (const button of buttons) {
-      button.classList.toggle('secret-manager-news', news !== null);
-      button.classList.toggle('secret-manager-news-bad', news?.bad ?? false);
-      if (button.matches('button, a')) button.setAttribute('aria-label', told === '' ? name : told);
-    }
+    const mark = (/** @type {Element} */ button, /** @type {boolean} */ on) => {
+      button.classList.toggle('secret-manager-news', on);
+      button.classList.toggle('secret-manager-news-bad', on && (news?.bad ?? false));
+      return isSeen(button);
+    };
+    const own = [...document.querySelectorAll(BUTTONS)];
+    for (const button of own) if (button.matches('button, a')) button.setAttribute('aria-label', told === '' ? name : told);
+    const ownSeen = own.filter((button) => mark(button, news !== null)).length > 0;
+    const moreSeen = [...document.querySelectorAll(MORE)].filter((button) => mark(button, news !== null && !ownSeen)).length > 0;
     if (told === this.#told) return;
     this.#told = told;
     setText(this.#voice, told);
-    if (news === null || buttons.some((button) => button.getClientRects().length > 0)) return;
+    if (news === null || ownSeen || moreSeen) return;
     this.#RED.notify(element('p', {}, told), { type: news.bad ? 'warning' : 'compact', timeout: NOTIFIED_MS });
   }
+}
+
+/** @param {Element} button */
+function isSeen(button) {
+  return button.getClientRects().length > 0;
 }

@@ -18,6 +18,7 @@ export class Status {
   #text;
   #icon;
   #said;
+  #joint;
   #tail;
   #detail;
   #notes;
@@ -40,6 +41,7 @@ export class Status {
     this.#icon = icon('refresh');
     // Only what is news is read aloud, not each second that passes.
     this.#said = element('span', { role: 'status', class: 'secret-manager-said' });
+    this.#joint = element('span', { class: 'secret-manager-tail' });
     this.#tail = element('span', { class: 'secret-manager-tail' });
     this.#detail = element('p', { class: 'secret-manager-note', lang: 'en' });
     this.#notes = element('p', { role: 'status', class: 'secret-manager-note' });
@@ -50,7 +52,7 @@ export class Status {
     this.#reader = element('p', { class: 'secret-manager-note', hidden: true }, icon('eye'), text.say('sidebar.reader'));
     this.root = element('section', { 'aria-labelledby': 'secret-manager-status', class: 'secret-manager-section' },
       element('div', { class: 'secret-manager-head' }, element('h3', { id: 'secret-manager-status' }, text.say('sidebar.status.title')), this.#syncNow.button),
-      element('p', { class: 'secret-manager-sentence' }, this.#icon, element('span', {}, this.#said, this.#tail)),
+      element('p', { class: 'secret-manager-sentence' }, this.#icon, element('span', {}, this.#said, this.#joint, this.#tail)),
       this.#detail, this.#notes, this.#syncNow.said, this.#reader, this.#settings.root,
       element('dl', { class: 'secret-manager-times' }, ...ROWS.map((name) => this.#rows[name].root)));
   }
@@ -71,7 +73,8 @@ export class Status {
     const { text, tail = '', detail = '', tone } = sentence(this.#facts, this.#text, times);
     this.#icon.className = `fa fa-${ICONS[tone]} secret-manager-${tone}`;
     setText(this.#said, text);
-    setText(this.#tail, tail && ` · ${tail}`);
+    setText(this.#tail, tail);
+    setText(this.#joint, tail && ' · ');
     setText(this.#detail, text.includes(detail) ? '' : detail);
     setText(this.#notes, notes(this.#facts, this.#text).join('. '));
     this.#updateTimes(times);

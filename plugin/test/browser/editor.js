@@ -14,7 +14,7 @@ const NO_BROWSER = fs.existsSync(CHROMIUM) ? false : `${CHROMIUM} is not install
 /** @typedef {import('playwright-core').Page} Page */
 /**
  * `scheme`: dark is Node-RED 5's only. `language` of the editor.
- * @typedef {{as?: 'editor' | 'reader' | 'viewer', language?: 'en-US' | 'de', scheme?: 'light' | 'dark', width?: number}} How
+ * @typedef {{as?: 'editor' | 'reader' | 'visitor' | 'viewer', language?: 'en-US' | 'de', scheme?: 'light' | 'dark', width?: number}} How
  */
 
 /** A browser in which people sign in to editors. */
@@ -35,8 +35,9 @@ class Browser {
    * Opens the editor as somebody, and waits until its flows are there.
    * @param {{url: string}} red
    * @param {How} [how]
+   * @param {string} [there] what else must be there
    */
-  async open(red, { as = 'editor', language = 'en-US', scheme = 'light', width = 1400 } = {}) {
+  async open(red, { as = 'editor', language = 'en-US', scheme = 'light', width = 1400 } = {}, there = '.secret-manager h3') {
     const context = await this.browser.newContext({ locale: language, timezoneId: 'UTC', viewport: { width, height: 900 }, permissions: ['clipboard-read'] });
     context.setDefaultTimeout(WAIT_MS);
     await context.addInitScript(([chosen, dark]) => {
@@ -49,8 +50,7 @@ class Browser {
     await page.fill('#node-dialog-login-username', as);
     await page.fill('#node-dialog-login-password', as);
     await page.click('#node-dialog-login-submit');
-    await page.waitForFunction(() => /** @type {any} */ (globalThis).RED?.workspaces?.active?.() > '' && document.querySelector('.secret-manager h3') !== null);
-    await editor.listens;
+    await page.waitForFunction((part) => /** @type {any} */ (globalThis).RED?.workspaces?.active?.() > '' && document.querySelector(part) !== null, there);
     return editor;
   }
 

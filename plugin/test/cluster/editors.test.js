@@ -181,7 +181,7 @@ describe('in the editors of Node-RED 4.1 and 5.0', { concurrency: false }, () =>
   test('two editors of one runtime show a new key within 300 ms of the swap', async (t) => {
     const viewers = await both(newsroom, 'viewer');
     // The editor itself loads for a while after it can be used.
-    await each(viewers, ({ page }) => page.waitForLoadState('networkidle'));
+    for (const pair of [editors, viewers]) await each(pair, ({ page, listens }) => Promise.all([listens, page.waitForLoadState('networkidle')]));
     /** How long each round took in the slower of the two. @type {{4: number[], 5: number[]}} */
     const took = { 4: [], 5: [] };
     for (let round = 1; round <= 5; round += 1) {
