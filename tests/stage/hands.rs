@@ -57,6 +57,8 @@ impl Hands {
                 let (binary, api) = (&self.binary, self.operator.api);
                 self.operator = Operator::start_at(&self.node, binary, api, "info,spacesync=debug")?;
             }
+            ("operator", "suspend") => self.operator.signal("STOP")?,
+            ("operator", "resume") => self.operator.signal("CONT")?,
             ("operator", "metrics") => {
                 let (_, text) = self.operator.get("/metrics").context("the operator does not answer")?;
                 return Ok(text.into());
