@@ -16,6 +16,7 @@ export class Secrets {
   #empty;
   #notice;
   #changed;
+  #seen;
   #missing;
   #found;
   #shownMissing = '';
@@ -35,10 +36,11 @@ export class Secrets {
       spellcheck: 'false', class: 'secret-manager-search', oninput: () => this.#show(), onkeydown: (/** @type {KeyboardEvent} */ event) => this.#key(event),
     });
     this.#changed = element('span', { role: 'status' });
-    this.#notice = element('div', { class: 'secret-manager-notice', hidden: true }, icon('bolt'), this.#changed, element('button', {
+    this.#seen = element('button', {
       type: 'button', class: 'secret-manager-plain', 'aria-label': text.say('sidebar.secrets.seen'), title: text.say('sidebar.secrets.seen'),
-      onclick: () => commands.forgetMarks(),
-    }, icon('times')));
+      onclick: () => this.#forget(commands),
+    }, icon('times'));
+    this.#notice = element('div', {}, icon('bolt'), this.#changed, this.#seen);
     this.#missing = element('div', { class: 'secret-manager-missing', hidden: true });
     this.#found = element('span', { role: 'status', class: 'secret-manager-found' });
     this.#empty = element('p', { class: 'secret-manager-empty' });
@@ -96,9 +98,17 @@ export class Secrets {
     }
   }
 
+  /** The button goes, and the focus with it. @param {import('../commands.js').Commands} commands */
+  #forget(commands) {
+    commands.forgetMarks();
+    this.#search.focus();
+  }
+
   #showChanges() {
     const said = changesSaid(/** @type {Facts} */ (this.#facts).marks, this.#text);
-    this.#notice.hidden = said === '';
+    // Out of sight only: what is announced must have been there before.
+    this.#notice.className = said === '' ? 'secret-manager-unseen' : 'secret-manager-notice';
+    this.#seen.hidden = said === '';
     setText(this.#changed, said);
   }
 

@@ -105,7 +105,7 @@ for (const runtime of /** @type {const} */ ([4, 5])) {
       }
       const [editor] = editors;
       await editor.tab.getByRole('button', { name: 'Seen' }).click();
-      await editor.tab.locator('.secret-manager-notice').waitFor({ state: 'hidden' });
+      await editor.tab.locator('.secret-manager-notice').waitFor({ state: 'detached' });
       assert.equal(await editor.tab.locator('.secret-manager-marked').count(), 0);
     });
 
