@@ -18,7 +18,7 @@ use zeroize::Zeroizing;
 
 use super::{Cluster, DEADLINE, Error, Result, cache};
 use crate::{
-    resources::names::{ADOPT, DELETION_POLICY, REVISION, SPACE, SYNC},
+    resources::names::{ADOPT, DELETION_POLICY, MANAGER, REVISION, SPACE, SYNC},
     secret::Value,
 };
 
@@ -100,6 +100,14 @@ pub struct FullSecret {
     pub data: BTreeMap<String, Value>,
 }
 
+/// The names in a map of an object's metadata, such as `f:labels`, that stand there by our own writes.
+pub fn written_by_us<'a>(meta: &'a ObjectMeta, field: &'a str) -> impl Iterator<Item = String> + 'a {
+    let entries = meta.managed_fields.iter().flatten();
+    let ours = entries.filter(|entry| entry.manager.as_deref() == Some(MANAGER));
+    let maps = ours.filter_map(move |entry| entry.fields_v1.as_ref()?.0.get("f:metadata")?.get(field)?.as_object());
+    maps.flat_map(|map| map.keys().filter_map(|key| key.strip_prefix("f:").map(ToOwned::to_owned)))
+}
+
 /// A Secret to write, whole.
 #[derive(Clone, Debug)]
 pub struct NewSecret {
@@ -129,13 +137,13 @@ impl Cluster {
 
     /// Creates a Secret. [`Error::Conflict`] where one of that name exists.
     pub async fn create_secret(&self, secret: &NewSecret) -> Result<SecretMeta> {
-        let body = self.send_secret(Method::POST, &path(&secret.namespace, None), body(secret, None)).await?;
+        let body = self.send_secret(Method::POST, &written(&secret.namespace, None), body(secret, None)).await?;
         read_meta(&body)
     }
 
     /// Writes a Secret over the one that was read: [`Error::Conflict`] when it moved since.
     pub async fn replace_secret(&self, secret: &NewSecret, over: &SecretMeta) -> Result<SecretMeta> {
-        let path = path(&secret.namespace, Some(&secret.name));
+        let path = written(&secret.namespace, Some(&secret.name));
         let body = self.send_secret(Method::PUT, &path, body(secret, Some(over))).await?;
         read_meta(&body)
     }
@@ -167,6 +175,11 @@ impl Cluster {
 fn path(namespace: &str, name: Option<&str>) -> String {
     let name = name.map(|n| format!("/{n}")).unwrap_or_default();
     format!("/api/v1/namespaces/{namespace}/secrets{name}")
+}
+
+/// The same for a write: by name, so that what is ours can be told apart later.
+fn written(namespace: &str, name: Option<&str>) -> String {
+    format!("{}?fieldManager={MANAGER}", path(namespace, name))
 }
 
 /// What the server says of a refused write is kept only where it cannot quote the body.

@@ -99,6 +99,7 @@ reasons! {
     TargetTaken          => Warning, OnChange, "Secret {name} is the target of the older sync {other}; choose another target.name";
     TargetWriteFailed    => Warning, SLOW,     "Secret {name} could not be written: {why}";
     TooLarge             => Warning, STORE,    "{why}; nothing was written, Secret {name} keeps its last good content; leave keys out with spec.keys";
+    TargetTypeUnmet      => Warning, STORE,    "Secret {name} is to be of type {type}, which needs {why}; nothing was written, it keeps its last good content; add that, or change spec.target.type";
     KeysComplete         => Quiet,   OnChange, "all {count} keys are delivered";
     KeysRefused          => Warning, OnChange, "{count} keys are not delivered: {keys}";
     BadKeyPattern        => Warning, OnChange, "{why}";
