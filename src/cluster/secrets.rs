@@ -18,8 +18,8 @@ use zeroize::Zeroizing;
 
 use super::{Cluster, DEADLINE, Error, Result, cache};
 use crate::{
-    resources::names::{ADOPT, DELETION_POLICY, MANAGER, REVISION, SPACE, SYNC},
-    secret::Value,
+    resources::names::{ADOPT, CONTENT, DELETION_POLICY, MANAGER, REVISION, SPACE, SYNC},
+    secret::{Content, Value},
 };
 
 /// A Secret by its metadata, as far as it concerns us. What the caches hold.
@@ -41,6 +41,8 @@ pub struct SecretMeta {
     pub space: Option<String>,
     /// The revision that it is annotated with.
     pub revision: Option<String>,
+    /// Since when its content is the same.
+    pub content: Option<Content>,
     /// The sync that its owner lets take it over.
     pub adopt: Option<String>,
     /// Whether it stays after its sync.
@@ -62,10 +64,18 @@ impl SecretMeta {
             sync: label(SYNC),
             space: label(SPACE),
             revision: annotation(REVISION),
+            content: annotation(CONTENT).and_then(|content| content.parse().ok()),
             adopt: annotation(ADOPT),
             retain: annotation(DELETION_POLICY).is_some_and(|policy| policy == "Retain"),
             terminating: meta.deletion_timestamp.is_some(),
         }
+    }
+
+    /// Since when its content is the same, as far as it can be told.
+    pub fn content(&self) -> Option<Content> {
+        let revision = self.revision.as_deref()?;
+        let told = self.content.clone().filter(|content| content.is_of(revision));
+        Some(told.unwrap_or_else(|| Content::untold(revision)))
     }
 
     /// The projection for the cache of managed Secrets.

@@ -4,6 +4,7 @@
 //! door to the managed Secret, the fingerprint, and what looks whether a value is JSON.
 
 pub mod change;
+pub mod content;
 pub mod demand;
 pub mod filter;
 pub mod managed;
@@ -12,6 +13,7 @@ pub mod snapshot;
 pub mod value;
 
 pub use change::ChangeRecord;
+pub use content::Content;
 pub use filter::KeyFilter;
 pub use managed::{Identity, ManagedSecret, TooLarge};
 pub use revision::{Fingerprint, FingerprintKey, Revision};

@@ -4,7 +4,7 @@ use super::plan::{Plan, SecretPlan, Write};
 use crate::{
     cluster::{self, Error, cache::Item, secrets::SecretMeta},
     operator::Context,
-    resources::names::{CHANGE, DELETION_POLICY, MANAGED_BY, REVISION, SPACE, SYNC},
+    resources::names::{CHANGE, CONTENT, DELETION_POLICY, MANAGED_BY, REVISION, SPACE, SYNC},
 };
 use k8s_openapi::api::core::v1::Secret;
 
@@ -78,7 +78,7 @@ pub async fn part_with(ctx: &Context, secret: &SecretMeta) -> cluster::Result<()
     let mut labels = full.object_meta.labels.take().unwrap_or_default();
     let mut annotations = full.object_meta.annotations.take().unwrap_or_default();
     labels.retain(|name, _| ![MANAGED_BY, SYNC, SPACE].contains(&name.as_str()));
-    annotations.retain(|name, _| ![REVISION, CHANGE, DELETION_POLICY].contains(&name.as_str()));
+    annotations.retain(|name, _| ![REVISION, CHANGE, CONTENT, DELETION_POLICY].contains(&name.as_str()));
     let released = cluster::secrets::NewSecret {
         namespace: secret.namespace.clone(),
         name: secret.name.clone(),

@@ -219,7 +219,7 @@ fn read(
     let kept = current.filter(|_| same && build::is_as_written(known, there, key));
     if kept.is_none() {
         plan.secret = SecretPlan::Write(Box::new(Write {
-            secret: build::secret(known, &built, &record),
+            secret: build::secret(known, &built, &record, there),
             over: there.map(|secret| secret.meta.clone()),
             anew: there.is_some_and(|secret| secret.immutable || secret.type_ != known.sync.spec.target_type()),
         }));
@@ -246,9 +246,9 @@ mod tests {
         cluster::secrets::FullSecret,
         resources::{
             DeletionPolicy,
-            names::{CHANGE, DELETION_POLICY, REVISION, SYNC},
+            names::{CHANGE, CONTENT, DELETION_POLICY, REVISION, SYNC},
         },
-        secret::managed::META_KEY,
+        secret::{Content, managed::META_KEY},
     };
     use crate::{secret::managed::MAX_BYTES, store::StoreError};
 
@@ -378,6 +378,36 @@ mod tests {
         for (what, known, there, as_written) in table {
             assert_eq!(build::is_as_written(known, Some(&there), &key()), as_written, "{what}");
         }
+    }
+
+    #[test]
+    fn the_secret_tells_since_when_its_content_is_the_same() {
+        let content = |there: Option<FullSecret>, version, value: &str| -> Content {
+            let plan = decide(&in_step(), &found(read(version, &[("A", value)]), there));
+            write(&plan).secret.annotations[CONTENT].parse().unwrap()
+        };
+        let there = |since: &str| {
+            let mut there = full(&built(1, &[("A", "1")]), "100");
+            there.meta.content.as_mut().unwrap().since = since.parse().unwrap();
+            Some(there)
+        };
+        let early = "2026-11-01T00:00:00Z";
+        let first = built(1, &[("A", "1")]).revision.to_string();
+        let at = |revision: &str, since: &str| Content { revision: revision.to_owned(), since: since.parse().unwrap() };
+        assert_eq!(content(None, 1, "1"), at(&first, &now().to_string()));
+        assert_eq!(content(there(early), 2, "1"), at(&first, early), "only the version moved");
+        let other = built(2, &[("A", "2")]).revision.to_string();
+        let record = |revision: &str, since: &str| {
+            let mut record = decide(&fresh(), &found(read(1, &[("A", "1")]), None)).content.unwrap().record.unwrap();
+            (record.revision, record.time) = (revision.to_owned(), since.parse::<jiff::Timestamp>().unwrap().into());
+            record
+        };
+        let history =
+            vec![record(&first, "2026-11-02T00:00:00Z"), record(&first, early), record(&other, "2026-10-01T00:00:00Z")];
+        let deleted = in_step().with_sync(|sync| sync.status.as_mut().unwrap().history = history);
+        let plan = decide(&deleted, &found(read(1, &[("A", "1")]), None));
+        assert_eq!(write(&plan).secret.annotations[CONTENT], at(&first, early).to_string(), "somebody deleted it");
+        assert_eq!(content(there(early), 2, "2"), at(&other, &now().to_string()));
     }
 
     #[test]
