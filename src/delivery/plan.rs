@@ -208,6 +208,7 @@ mod tests {
 
     use super::*;
     use crate::{
+        delivery::restart::Rollout,
         delivery::sample::{R1, R2, acked, app, at_ms, known, pod, shared, told, workload},
         resources::{FlowAppStatus, Reload, condition::Conditions},
     };
@@ -307,7 +308,8 @@ mod tests {
     }
 
     fn read_as(template: serde_json::Value, owned: bool) -> Workload {
-        Workload { meta: workload(), template: serde_json::from_value(template).unwrap(), owned }
+        let template = serde_json::from_value(template).unwrap();
+        Workload { meta: workload(), template, owned, rollout: Rollout::default() }
     }
 
     fn bare() -> serde_json::Value {

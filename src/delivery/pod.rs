@@ -4,7 +4,7 @@ use k8s_openapi::api::core::v1::Pod;
 
 use crate::{
     cluster::cache::{Item, Key, version_number},
-    resources::names::{FLOW_APP, FLOW_APP_VERSION, LEGACY_NODES, LOADED, REVISION, RUNTIME, SIGNAL},
+    resources::names::{FLOW_APP, FLOW_APP_VERSION, LEGACY_NODES, LOADED, RESTARTED_FOR, REVISION, RUNTIME, SIGNAL},
 };
 
 /// Whoever may edit a pod may write its annotations: what of them stands in a status is capped.
@@ -31,6 +31,10 @@ pub struct PodView {
     pub ready: bool,
     /// Whether it is being deleted.
     pub terminating: bool,
+    /// Whether it has ended, as an evicted one that nobody has deleted yet.
+    pub ended: bool,
+    /// The revision that its template was rolled for.
+    pub restarted_for: Option<String>,
     /// The revision that it was told.
     pub revision: Option<String>,
     /// The Flow App's version that it was told.
@@ -68,7 +72,8 @@ impl PodView {
         let conditions = status.and_then(|s| s.conditions.as_deref()).unwrap_or_default();
         let condition = |type_| conditions.iter().find(|c| c.type_ == type_);
         let containers = status.and_then(|s| s.container_statuses.as_deref()).unwrap_or_default();
-        let running = status.and_then(|s| s.phase.as_deref()) == Some("Running");
+        let phase = status.and_then(|s| s.phase.as_deref());
+        let running = phase == Some("Running");
         Some(Self {
             namespace: meta.namespace.clone()?,
             name: meta.name.clone()?,
@@ -79,6 +84,8 @@ impl PodView {
             started: running && containers.iter().any(|c| c.started == Some(true)),
             ready: condition("Ready").is_some_and(|c| c.status == "True"),
             terminating: meta.deletion_timestamp.is_some(),
+            ended: matches!(phase, Some("Succeeded" | "Failed")),
+            restarted_for: annotation(RESTARTED_FOR),
             revision: annotation(REVISION),
             flow_app_version: annotation(FLOW_APP_VERSION),
             signal: annotation(SIGNAL),

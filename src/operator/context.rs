@@ -17,10 +17,10 @@ use super::{
 };
 use crate::{
     cluster::{Cluster, cache::Key, queue::Queue},
-    delivery::delivery_of,
+    delivery::{delivery_of, restart::budget::Budget},
     pod_api::trust::Trust,
     resources::{Reason, Space, SpaceSecretSync, Timestamp, condition::Verdict},
-    secret::FingerprintKey,
+    secret::{Content, FingerprintKey},
     space::reach::Reach,
     store::{Store, StoreError, book::Book},
     sync::status::Delivery,
@@ -33,6 +33,8 @@ pub struct Settings {
     pub namespace: String,
     /// What pods are told.
     pub api_url: String,
+    /// How many workloads may roll for a new revision at once.
+    pub rollouts_at_once: usize,
 }
 
 /// What is to be looked at, by controller.
@@ -159,6 +161,8 @@ pub struct Context {
     pub queues: Queues,
     /// When statuses that count pods are written.
     pub paces: Paces,
+    /// Which workloads roll for a new revision, and which wait for it.
+    pub budget: Budget,
     /// Which Spaces claim which namespace.
     pub claims: Claims,
     /// The key of every fingerprint.
@@ -211,6 +215,14 @@ impl Context {
         let namespace = sync.metadata.namespace.as_deref().unwrap_or_default();
         let (apps, syncs) = (self.caches.flow_apps.in_namespace(namespace), self.caches.syncs.in_namespace(namespace));
         let pods = self.caches.pods.in_namespace(namespace);
-        delivery_of(sync, revision, &apps, &syncs, &pods)
+        let name = sync.metadata.name.as_deref().unwrap_or_default();
+        let managed = self.caches.managed.get(&Key::new(namespace, sync.spec.target_name(name)));
+        let content = managed.and_then(|managed| managed.content());
+        let held = revision.map(|revision| {
+            let content = content.filter(|content| content.is_of(revision));
+            (revision, content.unwrap_or_else(|| Content::untold(revision)))
+        });
+        let held = held.as_ref().map(|(revision, content)| (*revision, content));
+        delivery_of(sync, held, &apps, &syncs, &pods)
     }
 }

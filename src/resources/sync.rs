@@ -366,7 +366,7 @@ pub struct DeliveryStatus {
     pub flow_apps: usize,
     /// Their running pods that count.
     pub pods: usize,
-    /// Pods that have acknowledged the current revision.
+    /// Pods that have acknowledged the current revision, or were started with it and are Ready.
     pub loaded: usize,
     /// `loaded/pods`.
     pub summary: String,
@@ -383,6 +383,7 @@ pub struct LaggingPod {
     pub flow_app: String,
     /// The pod.
     pub pod: String,
-    /// What it waits for: `NotTold`, `AwaitingAck`, `NoAck`, `NeverAcked`, or `LoadFailed:` with the runtime's word.
+    /// What it waits for: `NotTold`, `AwaitingAck`, `NoAck`, `NeverAcked`, or `LoadFailed:` with the runtime's word. Where
+    /// the app's `reload` is Restart: `AwaitingRestart`, `NotReady`, or `RestartStalled`.
     pub reason: String,
 }
