@@ -29,10 +29,8 @@ pub struct PodView {
     pub started: bool,
     /// Whether it is Ready.
     pub ready: bool,
-    /// Whether it is being deleted.
+    /// Whether it is on its way out: being deleted, or ended, as an evicted one that nobody has deleted yet.
     pub terminating: bool,
-    /// Whether it has ended, as an evicted one that nobody has deleted yet.
-    pub ended: bool,
     /// The revision that its template was rolled for.
     pub restarted_for: Option<String>,
     /// The revision that it was told.
@@ -83,8 +81,7 @@ impl PodView {
             created: meta.creation_timestamp.as_ref().map(|at| at.0),
             started: running && containers.iter().any(|c| c.started == Some(true)),
             ready: condition("Ready").is_some_and(|c| c.status == "True"),
-            terminating: meta.deletion_timestamp.is_some(),
-            ended: matches!(phase, Some("Succeeded" | "Failed")),
+            terminating: meta.deletion_timestamp.is_some() || matches!(phase, Some("Succeeded" | "Failed")),
             restarted_for: annotation(RESTARTED_FOR),
             revision: annotation(REVISION),
             flow_app_version: annotation(FLOW_APP_VERSION),
@@ -149,6 +146,16 @@ mod tests {
         assert!(pod.counts());
         assert_eq!(pod.loaded, Some(Ack { loaded: true, reason: "Loaded".into(), revision: "1-aa".into() }));
         assert_eq!((pod.runtime.as_deref(), pod.legacy_nodes), (Some(runtime), Some(3)));
+    }
+
+    #[test]
+    fn one_that_ended_is_on_its_way_out_like_one_that_is_deleted() {
+        let in_phase = |phase: &str| {
+            let pod = json!({"metadata": {"namespace": "ns", "name": "p", "uid": "u", "resourceVersion": "7",
+                             "labels": {"spacesync.dev/flow-app": "ingest"}}, "status": {"phase": phase}});
+            PodView::project(serde_json::from_value(pod).unwrap()).unwrap().terminating
+        };
+        assert_eq!(["Pending", "Running", "Succeeded", "Failed"].map(in_phase), [false, false, true, true]);
     }
 
     #[test]

@@ -68,7 +68,7 @@ pub fn step(known: &Known, injected: &Injected) -> Step {
     // Without the volume its pods are not known; where it was injected in this very look they are replaced anyway.
     let may_roll = injected.verdict.state == State::True && unmoved;
     let rolled_for_it = workload.restarted_for.as_deref() == Some(&content.revision);
-    let lacks = |pod: &PodView| !pod.terminating && !pod.ended && !has(pod, content);
+    let lacks = |pod: &PodView| !pod.terminating && !has(pod, content);
     if may_roll && !rolled_for_it && known.pods.iter().any(|pod| lacks(pod)) {
         return Step::Roll(content.clone());
     }
@@ -178,13 +178,13 @@ impl Restarted {
                 held.hindered(known, State::False, Reason::RestartHeld, ("why", why))
             }
             Progress::Stalled => stalled(format!("{kind} {name} has exceeded its progress deadline")),
-            Progress::Rolling => match rollout.left(last_progress(workload, known), now) {
-                Some(left) => Self { again: Some(left), ..Self::at(revision, RestartPhase::Rolling) },
-                None => {
-                    let seconds = rollout.patience.as_secs();
-                    stalled(format!("no new pod of {kind} {name} in the last {seconds} s"))
-                }
-            },
+            Progress::Rolling => {
+                let left = rollout.left(last_progress(workload, known), now);
+                let rolling = || Self { again: left, ..Self::at(revision, RestartPhase::Rolling) };
+                let late =
+                    || stalled(format!("no new pod of {kind} {name} in the last {} s", rollout.patience.as_secs()));
+                left.map_or_else(late, |_| rolling())
+            }
         }
     }
 }

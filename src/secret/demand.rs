@@ -28,8 +28,10 @@ pub fn lacks(type_: &str, entries: &BTreeMap<String, Entry>) -> Option<String> {
 }
 
 fn lacks_json(entries: &BTreeMap<String, Entry>, key: &str) -> Option<String> {
-    let is_object =
-        |entry: &Entry| serde_json::from_slice::<BTreeMap<String, serde::de::IgnoredAny>>(entry.value.expose()).is_ok();
+    let is_object = |entry: &Entry| {
+        let json = entry.value.expose();
+        json.trim_ascii_start().starts_with(b"{") && serde_json::from_slice::<serde::de::IgnoredAny>(json).is_ok()
+    };
     (!entries.get(key).is_some_and(is_object)).then(|| format!("the key {key} with a JSON object in it"))
 }
 
@@ -39,7 +41,8 @@ mod tests {
 
     #[test]
     fn each_type_says_what_it_lacks() {
-        let table: &[(&str, &[(&str, &str)], Option<&str>)] = &[
+        type Row = (&'static str, &'static [(&'static str, &'static str)], Option<&'static str>);
+        let table: &[Row] = &[
             ("Opaque", &[], None),
             ("example.org/own", &[], None),
             ("kubernetes.io/tls", &[("tls.crt", "c"), ("tls.key", "k"), ("more", "m")], None),
@@ -53,7 +56,7 @@ mod tests {
             ("kubernetes.io/dockerconfigjson", &[(".dockerconfigjson", "{\"auths\": {}}")], None),
             (
                 "kubernetes.io/dockerconfigjson",
-                &[(".dockerconfigjson", "hunter2")],
+                &[(".dockerconfigjson", "[\"hunter2\"]")],
                 Some("the key .dockerconfigjson with a JSON object in it"),
             ),
         ];

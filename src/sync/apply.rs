@@ -14,7 +14,7 @@ pub enum Applied {
     /// Nothing was to be written.
     Nothing,
     /// The managed Secret as it is now.
-    Written(SecretMeta),
+    Written(Box<SecretMeta>),
     /// The managed Secret was deleted.
     Deleted,
     /// It was to be created, and a Secret of that name is there that the caches do not know: it must be looked at.
@@ -35,7 +35,7 @@ pub async fn apply(ctx: &Context, plan: &Plan) -> cluster::Result<Applied> {
             Ok(meta) => {
                 // At once, and not when the watch comes round: the flow apps are queued by this.
                 ctx.caches.managed.put(meta.clone());
-                Applied::Written(meta)
+                Applied::Written(Box::new(meta))
             }
             Err(Error::Conflict(_)) if write.over.is_none() => Applied::Exists,
             Err(error @ (Error::Forbidden(_) | Error::Invalid(_) | Error::TooLarge)) => Applied::Refused(error),

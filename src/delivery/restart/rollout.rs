@@ -110,10 +110,10 @@ mod tests {
 
     use super::*;
 
-    fn merged(mut into: Json, more: Json) -> Json {
+    fn merged(mut into: Json, more: &Json) -> Json {
         for (key, value) in more.as_object().unwrap() {
             match into.get_mut(key).filter(|old| old.is_object() && value.is_object()) {
-                Some(old) => *old = merged(old.clone(), value.clone()),
+                Some(old) => *old = merged(old.clone(), value),
                 None => into[key] = value.clone(),
             }
         }
@@ -121,7 +121,7 @@ mod tests {
     }
 
     /// Of a Deployment of three that is complete, with this on top.
-    fn deployment(more: Json) -> Rollout {
+    fn deployment(more: &Json) -> Rollout {
         let complete = json!({
             "metadata": {"generation": 4},
             "spec": {"replicas": 3, "progressDeadlineSeconds": 30, "selector": {}, "template": {}},
@@ -130,7 +130,7 @@ mod tests {
         Rollout::of_deployment(&serde_json::from_value(merged(complete, more)).unwrap())
     }
 
-    fn stateful_set(more: Json) -> Rollout {
+    fn stateful_set(more: &Json) -> Rollout {
         let complete = json!({
             "metadata": {"generation": 4},
             "spec": {"replicas": 3, "serviceName": "s", "selector": {}, "template": {}},
@@ -162,14 +162,14 @@ mod tests {
             (json!({"spec": {"paused": true}, "status": {"observedGeneration": 3}}), PAUSED),
         ];
         for (more, expected) in table {
-            assert_eq!(deployment(more.clone()).progress, expected, "{more}");
+            assert_eq!(deployment(&more).progress, expected, "{more}");
         }
     }
 
     #[test]
     fn a_stateful_set_that_does_not_roll_by_itself_says_why() {
         use Progress::{Complete, Rolling};
-        let held = |more: Json, word: &str| match stateful_set(more).progress {
+        let held = |more: Json, word: &str| match stateful_set(&more).progress {
             Progress::Held(why) => assert!(why.contains(word), "{why}"),
             other => panic!("{other:?}"),
         };
@@ -185,7 +185,7 @@ mod tests {
             ),
         ];
         for (more, expected) in table {
-            assert_eq!(stateful_set(more.clone()).progress, expected, "{more}");
+            assert_eq!(stateful_set(&more).progress, expected, "{more}");
         }
         held(json!({"spec": {"updateStrategy": {"type": "OnDelete"}}, "status": {"updatedReplicas": 1}}), "OnDelete");
         held(
@@ -197,10 +197,10 @@ mod tests {
     #[test]
     fn no_progress_for_too_long_ends_the_patience_whoever_keeps_the_deadline() {
         let second = |second| jiff::Timestamp::from_second(second).unwrap();
-        let own = deployment(json!({}));
+        let own = deployment(&json!({}));
         assert_eq!(own.patience, Duration::from_secs(90));
-        assert_eq!(deployment(json!({"spec": {"progressDeadlineSeconds": NEVER}})).patience, DEADLINE);
-        assert_eq!(stateful_set(json!({})).patience, DEADLINE);
+        assert_eq!(deployment(&json!({"spec": {"progressDeadlineSeconds": NEVER}})).patience, DEADLINE);
+        assert_eq!(stateful_set(&json!({})).patience, DEADLINE);
         assert_eq!(own.left(Some(second(1_000)), second(1_060)), Some(Duration::from_secs(30)));
         assert_eq!(own.left(Some(second(1_000)), second(1_090)), None);
         assert_eq!(own.left(Some(second(1_000)), second(990)), Some(Duration::from_secs(90)), "clocks differ");
