@@ -35,6 +35,8 @@ In a pod it takes the cluster that it runs in, with the pod's service account. A
 context of KUBECONFIG (or ~/.kube/config). Several replicas may run: one holds the lease and writes, all serve the \
 pods' API, and another takes over when the first goes. SIGTERM ends it in order.
 
+Stores are reached by way of HTTPS_PROXY where it is set, less what NO_PROXY names; the API server is always reached directly.
+
 What it needs in the cluster (custom resources, role) is in deploy/; /readyz names what is missing. \
 RUST_LOG sets how much it logs, for example RUST_LOG=info,spacesync=debug.";
 

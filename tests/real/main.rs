@@ -11,6 +11,7 @@ mod content;
 mod flow_apps;
 mod managers;
 mod pod_api;
+mod proxy;
 mod restarts;
 mod running;
 mod scan;
