@@ -15,7 +15,7 @@ use crate::{
         cache::Key,
         queue::{Lane, Next},
     },
-    operator::Context,
+    operator::{Context, pace::Weight},
     resources::{Reason, condition::has_reason, owner, reason::Retry},
 };
 
@@ -36,6 +36,7 @@ pub async fn look(ctx: &Arc<Context>, key: &Key) -> Next {
 
 async fn reconcile(ctx: &Context, mut known: Known) -> cluster::Result<Next> {
     let began = jiff::Timestamp::now();
+    ctx.paces.farewells.settled(&known.key);
     // Before everything else: flows wait for it.
     let told = apply::tell(ctx, plan::tellings(&known, began)).await;
     let mut injected = inject(ctx, &known).await?;
@@ -101,13 +102,18 @@ fn next(known: &Known, began: jiff::Timestamp, again: Option<Duration>, retry: O
     }
 }
 
-/// The FlowApp has gone: what was injected for it is withdrawn, unless the definition itself is going.
+/// The FlowApp has gone: what was injected for it is withdrawn, unless it comes again at once or the definition itself is
+/// going.
 async fn farewell(ctx: &Context, key: &Key) -> cluster::Result<Next> {
     ctx.paces.flow_apps.settled(key);
     restart::apply::leave(ctx, key);
     let workloads = gather::injected_for(ctx, key);
     if workloads.is_empty() || gather::is_ending(ctx, &key.namespace) {
+        ctx.paces.farewells.settled(key);
         return Ok(Next::OnChange);
+    }
+    if let Some(wait) = ctx.paces.farewells.wait(key, Weight::Complete) {
+        return Ok(Next::After(wait));
     }
     let definition = gather::definition(ctx).await?;
     for workload in workloads {
@@ -116,5 +122,6 @@ async fn farewell(ctx: &Context, key: &Key) -> cluster::Result<Next> {
             apply::withdraw(ctx, &key.name, &workload).await?;
         }
     }
+    ctx.paces.farewells.settled(key);
     Ok(Next::OnChange)
 }

@@ -50,19 +50,25 @@ pub struct Queues {
     pub managers: Arc<Queue<String>>,
 }
 
-/// When statuses that count pods are written.
+/// What waits a while for more.
 pub struct Paces {
     /// Those of the syncs.
     pub syncs: Pace,
     /// Those of the FlowApps.
     pub flow_apps: Pace,
+    /// Since when FlowApps have gone whose workloads are still injected.
+    pub farewells: Pace,
 }
+
+/// A FlowApp that is deleted and made again, as `kubectl replace --force` and GitOps do, finds its workload as it was: to
+/// withdraw the injection and to inject again would roll it twice.
+const COMES_AGAIN: Duration = Duration::from_secs(5);
 
 impl Default for Paces {
     fn default() -> Self {
         // A FlowApp is looked at as soon as anything happens to a pod, for its next signal may be due; a sync only when
         // what happened was gathered already.
-        Self { syncs: Pace::new(Duration::ZERO), flow_apps: Pace::new(GATHER) }
+        Self { syncs: Pace::new(Duration::ZERO), flow_apps: Pace::new(GATHER), farewells: Pace::new(COMES_AGAIN) }
     }
 }
 
@@ -159,7 +165,7 @@ pub struct Context {
     pub caches: Arc<Caches>,
     /// What is to be looked at.
     pub queues: Queues,
-    /// When statuses that count pods are written.
+    /// What waits a while for more.
     pub paces: Paces,
     /// Which workloads roll for a new revision, and which wait for it.
     pub budget: Budget,

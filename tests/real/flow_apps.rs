@@ -232,6 +232,27 @@ async fn a_flow_app_that_goes_takes_back_exactly_what_was_ours() {
 }
 
 #[tokio::test]
+async fn a_flow_app_that_is_deleted_and_made_again_rolls_nothing() {
+    let tenant = World::shared().tenant(&[("A", "1")]).await;
+    let injected = tenant.with_ingest().await;
+    let first = tenant.api::<FlowApp>().get("ingest").await.unwrap();
+    for _ in 0..2 {
+        tenant.delete::<FlowApp>("ingest").await;
+        // Long enough for the operator to have seen it.
+        tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+        tenant.ingest(json!({})).await;
+        let app = tenant.until_app("ingest", "Ready", "True/Ready").await;
+        assert_ne!(app.uid(), first.uid());
+    }
+    // Past the time at which the first would have been withdrawn.
+    tokio::time::sleep(std::time::Duration::from_secs(5)).await;
+    let after = tenant.api::<Deployment>().get("ingest").await.unwrap();
+    assert_eq!(after.metadata.generation, injected.metadata.generation, "{:?}", tenant.requests());
+    let applied = tenant.requests().iter().filter(|request| *request == "patch deployments/ingest").count();
+    assert_eq!(applied, 1, "{:?}", tenant.requests());
+}
+
+#[tokio::test]
 async fn another_workload_of_an_app_is_injected_and_the_earlier_one_let_go() {
     let tenant = World::shared().tenant(&[("A", "1")]).await;
     tenant.with_ingest().await;

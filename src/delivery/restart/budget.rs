@@ -1,4 +1,6 @@
-//! How many workloads roll at once. First come, first served; what must outlive the leader stands on the workloads.
+//! How many workloads roll at once. First come, first served, but a namespace in which none rolls goes ahead of one in which
+//! some do: workloads of one tenant that never come to an end hold no other up for long. What must outlive the leader stands
+//! on the workloads.
 
 use std::{
     collections::{BTreeSet, VecDeque},
@@ -36,7 +38,7 @@ impl Budget {
         *self.lock() = Places { rolling: rolling.into_iter().collect(), waiting: VecDeque::new() };
     }
 
-    /// Whether this one has a place now. Else it is given the next one that is free after those that asked before it.
+    /// Whether this one has a place now. Else it is given one when its turn comes.
     pub fn ask(&self, app: &Key) -> bool {
         let mut places = self.lock();
         let free = places.rolling.len() < self.limit;
@@ -71,7 +73,9 @@ impl Budget {
         if places.rolling.len() >= self.limit {
             return None;
         }
-        let next = places.waiting.pop_front()?;
+        let is_first = |waiting: &Key| !places.rolling.iter().any(|rolling| rolling.namespace == waiting.namespace);
+        let turn = places.waiting.iter().position(is_first).unwrap_or(0);
+        let next = places.waiting.remove(turn)?;
         places.rolling.insert(next.clone());
         Some(next)
     }
@@ -110,6 +114,18 @@ mod tests {
         assert_eq!(budget.leave(&key("b")), Some(key("d")));
         assert_eq!(budget.leave(&key("d")), None);
         assert!(budget.ask(&key("e")));
+    }
+
+    #[test]
+    fn a_tenant_whose_workloads_never_come_to_an_end_goes_behind_the_others() {
+        let budget = Budget::new(2);
+        let (stuck, other) = (|n: usize| Key::new("stuck", &format!("app-{n}")), Key::new("other", "app"));
+        let asked: Vec<_> = (0..5).map(|n| budget.ask(&stuck(n))).collect();
+        assert_eq!(asked, [true, true, false, false, false]);
+        assert!(!budget.ask(&other));
+        assert_eq!(budget.leave(&stuck(0)), Some(other.clone()), "the last that asked");
+        assert_eq!(budget.leave(&stuck(1)), Some(stuck(2)));
+        assert_eq!(budget.leave(&other), Some(stuck(3)), "no place is left empty");
     }
 
     #[test]

@@ -10,6 +10,9 @@ pub const DEADLINE: Duration = Duration::from_mins(10);
 /// Where a workload has a deadline of its own, its controller speaks; where that does not, we do, a little later.
 const SLACK: Duration = Duration::from_mins(1);
 
+/// The longest that others wait, whatever a workload says of itself.
+const LONGEST: Duration = Duration::from_mins(30);
+
 /// `progressDeadlineSeconds` of a Deployment that is to have no deadline.
 const NEVER: i32 = i32::MAX;
 
@@ -42,7 +45,7 @@ impl Rollout {
         let spec = deployment.spec.as_ref();
         let deadline = spec.and_then(|spec| spec.progress_deadline_seconds).filter(|seconds| *seconds != NEVER);
         let deadline = deadline.and_then(|seconds| u64::try_from(seconds).ok()).map(Duration::from_secs);
-        let patience = deadline.map_or(DEADLINE, |own| own + SLACK);
+        let patience = deadline.map_or(DEADLINE, |own| own + SLACK).min(LONGEST);
         Self { progress: of_deployment(deployment), patience }
     }
 
@@ -200,6 +203,7 @@ mod tests {
         let own = deployment(&json!({}));
         assert_eq!(own.patience, Duration::from_secs(90));
         assert_eq!(deployment(&json!({"spec": {"progressDeadlineSeconds": NEVER}})).patience, DEADLINE);
+        assert_eq!(deployment(&json!({"spec": {"progressDeadlineSeconds": 86_400}})).patience, LONGEST);
         assert_eq!(stateful_set(&json!({})).patience, DEADLINE);
         assert_eq!(own.left(Some(second(1_000)), second(1_060)), Some(Duration::from_secs(30)));
         assert_eq!(own.left(Some(second(1_000)), second(1_090)), None);
