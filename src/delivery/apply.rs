@@ -23,7 +23,8 @@ use crate::{
     },
 };
 
-/// How many pods are told at once. One after the other, the last of 100 would wait for half a second.
+/// How many pods are told at once. One after the other, the last of 100 would wait for half a second; how long it does wait
+/// is a line of the benchmarks.
 const AT_ONCE: usize = 16;
 
 /// Tells pods, all at once. The first error that a retry mends is returned when all were tried.

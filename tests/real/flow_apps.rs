@@ -179,35 +179,6 @@ async fn another_mount_at_our_path_and_a_container_that_is_not_there_are_refused
 }
 
 #[tokio::test]
-async fn an_injection_that_rollout_undo_or_replace_removed_is_put_back() {
-    let tenant = World::shared().tenant(&[("A", "1")]).await;
-    let plane = &tenant.world.plane;
-    tenant.workload::<Deployment>("ingest", template()).await;
-    plane.kubectl(&["-n", &tenant.name, "rollout", "status", "deployment/ingest", "--timeout=20s"]).unwrap();
-    tenant.sync(json!({})).await;
-    tenant.ingest(json!({})).await;
-    tenant.until_mounted(MOUNTED).await;
-    plane.kubectl(&["-n", &tenant.name, "rollout", "status", "deployment/ingest", "--timeout=20s"]).unwrap();
-    let undone = plane.kubectl(&["-n", &tenant.name, "rollout", "undo", "deployment/ingest"]).unwrap();
-    assert!(undone.contains("rolled back"), "{undone}");
-    let injected = tenant.until_mounted(MOUNTED).await;
-    let replacement = json!({
-        "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "ingest", "namespace": tenant.name},
-        "spec": {"replicas": 0, "selector": {"matchLabels": {"app": "ingest"}}, "template": template()},
-    });
-    // The deployment controller may write between kubectl's read and its replacement.
-    let replace = || plane.kubectl_stdin(&["replace", "-f", "-"], &replacement.to_string());
-    assert!((0..10).any(|_| replace().is_ok()), "{:?}", replace());
-    let generation = injected.metadata.generation;
-    until(tenant.api::<Deployment>(), "ingest", "mounted again", |found| {
-        found.metadata.generation > generation
-            && mounts(found).len() == 1
-            && found.labels().contains_key("spacesync.dev/flow-app")
-    })
-    .await;
-}
-
-#[tokio::test]
 async fn a_flow_app_that_goes_takes_back_exactly_what_was_ours() {
     let tenant = World::shared().tenant(&[("A", "1")]).await;
     let before = tenant.workload::<Deployment>("ingest", template()).await;

@@ -20,6 +20,7 @@ mod spaces;
 mod target;
 mod tenant;
 mod tenants;
+mod undone;
 mod uninstall;
 mod vault;
 mod workload;
