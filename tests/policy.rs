@@ -97,7 +97,10 @@ fn elsewhere_the_operator_writes_managed_secrets_and_no_others() {
 
     let token = secret("token", &format!("{ours}, annotations: {{kubernetes.io/service-account.name: default}}"))
         .replace("type: Opaque", "type: kubernetes.io/service-account-token");
-    refused("create -n kube-system -f -", &token, "the operator makes Secrets of type Opaque only");
+    let says = "the operator makes no Secrets of type kubernetes.io/service-account-token";
+    refused("create -n kube-system -f -", &token, says);
+    let own = secret("own", ours).replace("type: Opaque", "type: example.org/own");
+    allowed("create -n newsroom-dev -f -", &own);
 }
 
 #[test]

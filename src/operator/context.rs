@@ -17,10 +17,10 @@ use super::{
 };
 use crate::{
     cluster::{Cluster, cache::Key, queue::Queue},
-    delivery::delivery_of,
+    delivery::{delivery_of, restart::budget::Budget},
     pod_api::trust::Trust,
     resources::{Reason, Space, SpaceSecretSync, Timestamp, condition::Verdict},
-    secret::FingerprintKey,
+    secret::{Content, FingerprintKey},
     space::reach::Reach,
     store::{Store, StoreError, book::Book},
     sync::{status::Delivery, turnstile::Turnstile},
@@ -33,6 +33,8 @@ pub struct Settings {
     pub namespace: String,
     /// What pods are told.
     pub api_url: String,
+    /// How many workloads may roll for a new revision at once.
+    pub rollouts_at_once: usize,
 }
 
 /// What is to be looked at, by controller.
@@ -48,19 +50,25 @@ pub struct Queues {
     pub managers: Arc<Queue<String>>,
 }
 
-/// When statuses that count pods are written.
+/// What waits a while for more.
 pub struct Paces {
     /// Those of the syncs.
     pub syncs: Pace,
     /// Those of the FlowApps.
     pub flow_apps: Pace,
+    /// Since when FlowApps have gone whose workloads are still injected.
+    pub farewells: Pace,
 }
+
+/// A FlowApp that is deleted and made again, as `kubectl replace --force` and GitOps do, finds its workload as it was: to
+/// withdraw the injection and to inject again would roll it twice.
+const COMES_AGAIN: Duration = Duration::from_secs(5);
 
 impl Default for Paces {
     fn default() -> Self {
         // A FlowApp is looked at as soon as anything happens to a pod, for its next signal may be due; a sync only when
         // what happened was gathered already.
-        Self { syncs: Pace::new(Duration::ZERO), flow_apps: Pace::new(GATHER) }
+        Self { syncs: Pace::new(Duration::ZERO), flow_apps: Pace::new(GATHER), farewells: Pace::new(COMES_AGAIN) }
     }
 }
 
@@ -170,8 +178,10 @@ pub struct Context {
     pub caches: Arc<Caches>,
     /// What is to be looked at.
     pub queues: Queues,
-    /// When statuses that count pods are written.
+    /// What waits a while for more.
     pub paces: Paces,
+    /// Which workloads roll for a new revision, and which wait for it.
+    pub budget: Budget,
     /// Which Spaces claim which namespace.
     pub claims: Claims,
     /// The key of every fingerprint.
@@ -224,6 +234,14 @@ impl Context {
         let namespace = sync.metadata.namespace.as_deref().unwrap_or_default();
         let (apps, syncs) = (self.caches.flow_apps.in_namespace(namespace), self.caches.syncs.in_namespace(namespace));
         let pods = self.caches.pods.in_namespace(namespace);
-        delivery_of(sync, revision, &apps, &syncs, &pods)
+        let name = sync.metadata.name.as_deref().unwrap_or_default();
+        let managed = self.caches.managed.get(&Key::new(namespace, sync.spec.target_name(name)));
+        let content = managed.and_then(|managed| managed.content());
+        let held = revision.map(|revision| {
+            let content = content.filter(|content| content.is_of(revision));
+            (revision, content.unwrap_or_else(|| Content::untold(revision)))
+        });
+        let held = held.as_ref().map(|(revision, content)| (*revision, content));
+        delivery_of(sync, held, &apps, &syncs, &pods)
     }
 }

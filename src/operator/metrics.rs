@@ -145,6 +145,8 @@ pub struct Metrics {
     pub secret_writes: Family<WriteLabels, Counter>,
     /// Reload signals sent to pods.
     pub signals: Counter,
+    /// Workloads rolled for a new revision.
+    pub restarts: Counter,
     /// Seconds from the store's own time of a change to its managed Secret.
     pub sync_seconds: Histogram,
     /// Seconds from the store's own time of a change to the flows that read it, for each pod.
@@ -184,6 +186,8 @@ impl Default for Metrics {
         registry.register("secret_writes", "Writes of managed Secrets, by trigger", secret_writes.clone());
         let signals = Counter::default();
         registry.register("signals", "Reload signals sent to pods", signals.clone());
+        let restarts = Counter::default();
+        registry.register("restarts", "Workloads rolled for a new revision", restarts.clone());
         let sync_seconds = Histogram::new([0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 15.0, 60.0, 300.0, 3600.0]);
         registry.register(
             "sync_seconds",
@@ -210,6 +214,7 @@ impl Default for Metrics {
             last_checked,
             secret_writes,
             signals,
+            restarts,
             sync_seconds,
             delivery_seconds,
             api_requests,

@@ -36,7 +36,7 @@ use crate::{
         cache::{Item, Key},
         queue::{Lane, Next},
     },
-    delivery,
+    delivery::{self, restart::budget::Budget},
     pod_api::{
         PodApi,
         certificate::Names,
@@ -118,6 +118,7 @@ async fn terms(ctx: &Arc<Context>, lead: &Lead) {
 async fn term(ctx: &Arc<Context>) {
     ctx.caches.complete().await;
     ctx.book.clear();
+    ctx.budget.begin(delivery::rolling(ctx));
     let mut tasks = JoinSet::new();
     let names = |list: Vec<Key>| list.into_iter().map(|key| key.name).collect::<Vec<_>>();
     let (queues, caches) = (&ctx.queues, &ctx.caches);
@@ -208,6 +209,7 @@ async fn context(
     })
     .await;
     Arc::new(Context {
+        budget: Budget::new(settings.rollouts_at_once),
         settings,
         events: Events::start(cluster.client().clone(), may_write),
         cluster,
@@ -229,7 +231,7 @@ async fn context(
 fn settings(args: &OperatorArgs) -> Settings {
     let service = || format!("https://spacesync.{}.svc:8443", args.namespace);
     let api_url = args.api_url.as_ref().map_or_else(service, |url| url.as_str().trim_end_matches('/').to_owned());
-    Settings { namespace: args.namespace.clone(), api_url }
+    Settings { namespace: args.namespace.clone(), api_url, rollouts_at_once: usize::from(args.rollouts_at_once) }
 }
 
 async fn patiently<T>(caches: &Caches, attempt: impl AsyncFn() -> anyhow::Result<T>) -> T {

@@ -101,12 +101,13 @@ reasons! {
     TargetTaken          => Warning, OnChange, "Secret {name} is the target of the older sync {other}; choose another target.name";
     TargetWriteFailed    => Warning, SLOW,     "Secret {name} could not be written: {why}";
     TooLarge             => Warning, STORE,    "{why}; nothing was written, Secret {name} keeps its last good content; leave keys out with spec.keys";
+    TargetTypeUnmet      => Warning, STORE,    "Secret {name} is to be of type {type}, which needs {why}; nothing was written, it keeps its last good content; add that, or change spec.target.type";
     KeysComplete         => Quiet,   OnChange, "all {count} keys are delivered";
     KeysRefused          => Warning, OnChange, "{count} keys are not delivered: {keys}";
     BadKeyPattern        => Warning, OnChange, "{why}";
     // --- delivery
     Delivered            => Quiet,   OnChange, "all {count} pods have loaded revision {revision}";
-    NoPods               => Quiet,   OnChange, "no running pod of a Hot flow app";
+    NoPods               => Quiet,   OnChange, "no running pod of a flow app that is told or restarted";
     Delivering           => Quiet,   OnChange, "{loaded} of {count} pods have loaded revision {revision}";
     Loaded               => Quiet,   OnChange, "all {count} pods have loaded revision {revision}";
     AwaitingAck          => Quiet,   OnChange, "{loaded} of {count} pods have acknowledged revision {revision}";
@@ -114,6 +115,12 @@ reasons! {
     NeverAcked           => Quiet,   OnChange, "{count} pods never acknowledged any revision: {pods}; their files are up to date, what their flows read is not known";
     LoadFailed           => Warning, OnChange, "{count} pods could not load revision {revision}: {pods}; they keep what they have; see their logs";
     NotSignalled         => Quiet,   OnChange, "reload is {reload}: pods are not told";
+    Restarted            => Quiet,   OnChange, "all {count} pods were started with revision {revision} and are Ready";
+    Restarting           => Quiet,   OnChange, "{loaded} of {count} pods were started with revision {revision} and are Ready";
+    RestartWaiting       => Quiet,   OnChange, "{kind} {name} waits for its turn to restart for revision {revision}: no more than {limit} workloads roll at once";
+    RestartStalled       => Warning, OnChange, "the restart for revision {revision} does not come to an end: {why}";
+    RestartHeld          => Warning, OnChange, "{kind} {name} is to restart for revision {revision} and does not by itself: {why}";
+    RestartFailed        => Warning, SLOW,     "{kind} {name} could not be told to restart for revision {revision}: {why}";
     NothingToLoad        => Quiet,   OnChange, "no revision yet";
     // --- a flow app
     Ready                => Quiet,   OnChange, "sync {sync} serves this app";

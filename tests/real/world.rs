@@ -175,6 +175,8 @@ impl World {
             .args(["--api-listen", &api.to_string()])
             .env("KUBECONFIG", &self.kubeconfig)
             .env("RUST_LOG", "info,spacesync=debug")
+            // Where the machine reaches the world by a proxy, that does not lead to what runs here.
+            .env("NO_PROXY", "127.0.0.1,localhost")
             .envs(environment.iter().copied())
             .stdin(Stdio::null())
             .stdout(file.try_clone().expect("a second handle"))

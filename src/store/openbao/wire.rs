@@ -177,12 +177,13 @@ fn http(settings: &Settings, tls: bool) -> Result<reqwest::Client, StoreError> {
         .user_agent(concat!("spacesync/", env!("CARGO_PKG_VERSION")))
         // A redirect could lead the token to somebody else.
         .redirect(Policy::none())
-        .no_proxy()
         // Over HTTP/2 all requests would share one connection, and hang with it for minutes when its peer is cut off.
         .http1_only()
         .pool_max_idle_per_host(settings.limits.concurrency.max(1) as usize)
         .connect_timeout(settings.limits.connect)
         .timeout(settings.limits.whole);
+    // HTTPS_PROXY and NO_PROXY hold, for a proxy of TLS sees nothing. One of plain HTTP would be shown the token.
+    let builder = if tls { builder } else { builder.no_proxy() };
     let builder = match &settings.ca_pem {
         Some(pem) => builder.tls_certs_only(certificates(pem)?),
         // Without this the system's certificates would be loaded, and have to be there, for nothing.
