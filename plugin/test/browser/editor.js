@@ -234,9 +234,15 @@ class Editor {
     // The messages of the Debug tab stand below it, and give way.
     await this.page.locator('[data-tab-id=debug]').first().click();
     await pointed.hover();
-    const height = await this.tab.evaluate((tab) => [...tab.children].reduce((sum, section) => sum + section.getBoundingClientRect().height, 0));
+    // The editor gives the room a moment later.
+    const whole = await this.page.waitForFunction(() => {
+      const tab = /** @type {Element} */ (document.querySelector('.secret-manager'));
+      const sum = [...tab.children].reduce((all, section) => all + section.getBoundingClientRect().height, 0);
+      return tab.getBoundingClientRect().height >= sum && sum;
+    });
+    const height = Number(await whole.jsonValue());
     const box = await this.tab.boundingBox();
-    if (box === null || box.height < height) throw new Error('the tab is cut');
+    if (box === null) throw new Error('the tab is not to be seen');
     await this.page.screenshot({ path: file, clip: { ...box, height } });
   }
 
