@@ -120,9 +120,10 @@ for (const runtime of /** @type {const} */ ([4, 5])) {
         const { json: { snapshot } } = await stage.red.request('/secret-manager/state', { as: 'reader' });
         return Math.max(...seen) - Date.parse(snapshot.loadedAt);
       };
-      // Of what this takes, the shared machine adds a part that is not ours, and not each time.
       const ms = [await took('one_more'), await took('another'), await took('a_third')];
-      assert.ok(Math.min(...ms) >= 0 && Math.min(...ms) <= 300, `${ms} ms`);
+      // A round in which the machine was busy with something else is no round of ours; most of them are.
+      const [least, middle] = [...ms].sort((one, other) => one - other);
+      assert.ok(least >= 0 && middle <= 300, `${ms} ms`);
     });
 
     test('Sync now ends, each time with what came of it, and others see that it runs', async () => {

@@ -202,8 +202,8 @@ describe('in the editors of Node-RED 4.1 and 5.0', { concurrency: false }, () =>
       const { least, p50, max } = figures(took[runtime]);
       t.diagnostic(`swap to row in the slower of 2 editors, Node-RED ${runtime}, ${took[runtime].length} rounds: least ${least} ms, p50 ${p50} ms, max ${max} ms`);
     }
-    // Of what this takes, the shared machine adds a part that is not ours, and not each time.
-    for (const runtime of RUNTIMES) assert.ok(figures(took[runtime]).least <= 300, `${took[runtime]}`);
+    // A round in which the machine was busy with something else is no round of ours; most of them are.
+    for (const runtime of RUNTIMES) assert.ok(figures(took[runtime]).p50 <= 300, `${took[runtime]}`);
   });
 
   test('a viewer sees all of it, and the server lets nothing of it be done', async () => {
