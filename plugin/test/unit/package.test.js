@@ -31,5 +31,5 @@ test('the scorecard of Node-RED', () => {
   assert.equal(Object.keys(packed.dependencies ?? {}).length, 0);
   const used = fs.readdirSync(path.join(ROOT, 'examples')).flatMap((file) =>
     JSON.parse(fs.readFileSync(path.join(ROOT, 'examples', file), 'utf8')).map((/** @type {any} */ { type }) => type));
-  for (const type of ['function', 'change', 'http request']) assert.ok(used.includes(type), type);
+  for (const type of ['function', 'change', 'http request', 'qibb-secret-manager']) assert.ok(used.includes(type), type);
 });
