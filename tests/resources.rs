@@ -83,6 +83,16 @@ const BAD: &[(&str, &str, &str)] = &[
         "unknown field \"spec.openBao.auth.tokenSecret.namespace\"",
     ),
     // --- at an address
+    (
+        "SecretManager",
+        "{openBao: {address: 'https://a.example', namespace: teams/, auth: {tokenSecret: {name: a, key: b}}}}",
+        "must be the path of a namespace without a slash at either end, such as teams/media",
+    ),
+    (
+        "SecretManager",
+        "{openBao: {address: 'https://a.example', namespace: teams/.., auth: {tokenSecret: {name: a, key: b}}}}",
+        "must be the path of a namespace without a slash at either end, such as teams/media",
+    ),
     ("SecretManager", "{openBao: {address: openbao:8200, auth: {tokenSecret: {name: a, key: b}}}}", OPENBAO_URL),
     ("SecretManager", "{openBao: {address: 'ftp://a.example', auth: {tokenSecret: {name: a, key: b}}}}", OPENBAO_URL),
     ("SecretManager", "{openBao: {address: 'https://', auth: {tokenSecret: {name: a, key: b}}}}", OPENBAO_URL),

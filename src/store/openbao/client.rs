@@ -45,7 +45,7 @@ impl Client {
     pub(super) async fn ask(&self, url: &Url, doing: &str) -> Result<Body, No> {
         match self.ask_once(url, doing).await {
             Err(Denial::Outdated) => match self.ask_once(url, doing).await {
-                Err(Denial::Outdated) => Err(No::Error(self.login.refused())),
+                Err(Denial::Outdated) => Err(No::Error(self.login.way.refused())),
                 Err(Denial::Final(error)) => Err(No::Error(error)),
                 Ok(answer) => answer,
             },
@@ -84,7 +84,7 @@ impl Client {
                 if self.login.give_up(session) {
                     Denial::Outdated
                 } else {
-                    Denial::Final(self.login.refused())
+                    Denial::Final(self.login.way.refused())
                 }
             }
             Ok(_) => {

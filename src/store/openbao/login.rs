@@ -6,16 +6,15 @@ use std::{
 };
 
 use http::{HeaderValue, StatusCode};
-use secrecy::{ExposeSecret, SecretString};
-use serde::Serialize;
+use secrecy::ExposeSecret;
 use tokio::time::Instant;
-use url::Url;
 
 use super::{
     answer::{self, Granted, No},
     lease::{Due, Lease},
     place::Place,
-    settings::{Credential, Observer, Settings, TokenSource},
+    settings::{Credential, Observer, Settings},
+    way::Way,
     wire::{Body, Question, Wire},
 };
 use crate::store::StoreError;
@@ -35,27 +34,12 @@ pub(super) struct Session {
 
 /// The way in, and the token that came of it.
 pub(super) struct Login {
-    way: Way,
+    pub(super) way: Way,
     place: Place,
     observer: Observer,
     state: Mutex<State>,
     /// Held by whoever logs in or renews.
     turn: tokio::sync::Mutex<()>,
-}
-
-enum Way {
-    /// A token that somebody else made: it can be renewed, but there is no other.
-    Given,
-    Kubernetes {
-        mount: String,
-        role: String,
-        token: TokenSource,
-    },
-    AppRole {
-        mount: String,
-        role_id: String,
-        secret_id: SecretString,
-    },
 }
 
 #[derive(Default)]
@@ -77,23 +61,19 @@ struct Held {
 impl Login {
     pub(super) fn new(settings: &Settings, place: &Place) -> Result<Self, StoreError> {
         let mut state = State::default();
-        let way = match settings.credential.clone() {
-            Credential::Token(token) => {
-                let session = Session { token: header(token.expose_secret())?, number: 0 };
-                state.held = Some(Held { session, lease: None, is_looked_up: false, good_until: None });
-                Way::Given
-            }
-            Credential::Kubernetes { mount, role, token } => Way::Kubernetes { mount, role, token },
-            Credential::AppRole { mount, role_id, secret_id } => Way::AppRole { mount, role_id, secret_id },
-        };
-        let login = Self {
+        if let Credential::Token(token) = &settings.credential {
+            let session = Session { token: header(token.expose_secret())?, number: 0 };
+            state.held = Some(Held { session, lease: None, is_looked_up: false, good_until: None });
+        }
+        let way = Way::of(&settings.credential);
+        way.url(place)?;
+        Ok(Self {
             way,
             place: place.clone(),
             observer: settings.observer.clone(),
             state: Mutex::new(state),
             turn: tokio::sync::Mutex::default(),
-        };
-        login.url().map(|_| login)
+        })
     }
 
     /// A token that is good as far as we know. Whoever comes first when one is due sees to it; the others go on with
@@ -106,6 +86,8 @@ impl Login {
                 return Ok(held.session);
             }
             if let Ok(_turn) = self.turn.try_lock() {
+                // As it is now: somebody may have had the turn just before.
+                let held = self.state().held.clone().unwrap_or_else(|| held.clone());
                 self.prolong(wire, &held).await;
             }
             return Ok(self.state().held.as_ref().map_or(held.session, |held| held.session.clone()));
@@ -130,7 +112,7 @@ impl Login {
     /// Sees to a token that is due before somebody needs it. Says how long until the next is.
     pub(super) async fn keep(&self, wire: &Wire) -> Option<Duration> {
         let held = self.state().held.clone()?;
-        if matches!(self.way, Way::Given) && !held.is_looked_up {
+        if self.way.is_given() && !held.is_looked_up {
             self.look_up(wire, &held).await;
         } else if held.due(Instant::now()) != Due::Nothing && self.is_usable(&held, Instant::now()) {
             // What fails here is met again, and told, by whoever needs the token.
@@ -149,7 +131,7 @@ impl Login {
 
     /// Takes a token out of use that the server does not know any more. Says whether there can be another.
     pub(super) fn give_up(&self, session: &Session) -> bool {
-        if matches!(self.way, Way::Given) {
+        if self.way.is_given() {
             return false;
         }
         self.state().held.take_if(|held| held.session.number == session.number);
@@ -168,24 +150,13 @@ impl Login {
         }
     }
 
-    /// What a token that is not good is told as.
-    pub(super) fn refused(&self) -> StoreError {
-        StoreError::Unauthorized(match self.way {
-            Way::Given => {
-                "the token is unknown, revoked or expired: renew it in the Secret that auth.tokenSecret names"
-                    .to_owned()
-            }
-            _ => "a token was refused right after the login that made it".to_owned(),
-        })
-    }
-
     /// A given token is used until the server refuses it: nobody here has another.
     fn is_usable(&self, held: &Held, now: Instant) -> bool {
-        matches!(self.way, Way::Given) || held.lease.as_ref().is_none_or(|lease| !lease.has_ended(now))
+        self.way.is_given() || held.lease.as_ref().is_none_or(|lease| !lease.has_ended(now))
     }
 
     fn is_beyond_us(&self, held: &Held, now: Instant) -> bool {
-        matches!(self.way, Way::Given) && held.due(now) == Due::Login
+        self.way.is_given() && held.due(now) == Due::Login
     }
 
     /// With the turn held, and a token that lasts a while yet.
@@ -195,9 +166,7 @@ impl Login {
             Due::Nothing => return,
             Due::Renewal => match self.renew(wire, held).await {
                 // It has lived as long as it may, or may not renew itself.
-                Err(StoreError::Unauthorized(_)) if !matches!(self.way, Way::Given) => {
-                    self.log_in(wire).await.map(drop)
-                }
+                Err(StoreError::Unauthorized(_)) if !self.way.is_given() => self.log_in(wire).await.map(drop),
                 other => other,
             },
             Due::Login => self.log_in(wire).await.map(drop),
@@ -254,24 +223,8 @@ impl Login {
     }
 
     async fn granted(&self, wire: &Wire) -> Result<(HeaderValue, Option<Lease>), StoreError> {
-        #[derive(Serialize)]
-        struct ByToken<'a> {
-            role: &'a str,
-            jwt: &'a str,
-        }
-        #[derive(Serialize)]
-        struct BySecret<'a> {
-            role_id: &'a str,
-            secret_id: &'a str,
-        }
-        let body = match &self.way {
-            Way::Given => return Err(self.refused()),
-            Way::Kubernetes { role, token, .. } => body(&ByToken { role, jwt: token.make().await?.expose_secret() }),
-            Way::AppRole { role_id, secret_id, .. } => {
-                body(&BySecret { role_id, secret_id: secret_id.expose_secret().trim() })
-            }
-        };
-        let Some(url) = self.url()? else { return Err(self.refused()) };
+        let Some(url) = self.way.url(&self.place)? else { return Err(self.way.refused()) };
+        let body = self.way.body().await?;
         let now = Instant::now();
         let answer = wire.ask(&Question::post(&url, None, body)).await?;
         if answer.status != StatusCode::OK {
@@ -281,55 +234,13 @@ impl Login {
         Ok((header(&token)?, Lease::new(now, seconds, renewable)))
     }
 
-    /// Where to log in; `None` where there is no need to.
-    fn url(&self) -> Result<Option<Url>, StoreError> {
-        match &self.way {
-            Way::Given => Ok(None),
-            Way::Kubernetes { mount, .. } | Way::AppRole { mount, .. } => self.place.login(mount).map(Some),
-        }
-    }
-
     async fn error(&self, wire: &Wire, no: No, body: &[u8]) -> StoreError {
         match no {
             No::Unavailable => self.place.unavailable(wire).await,
             No::MissingNamespace => StoreError::Config(answer::NO_NAMESPACE.to_owned()),
-            No::Error(StoreError::Server(400)) | No::Denied => StoreError::Unauthorized(self.why_refused(body)),
+            No::Error(StoreError::Server(400)) | No::Denied => StoreError::Unauthorized(self.way.why_refused(body)),
             No::Error(error) => error,
-            No::Missing | No::Deleted(_) | No::WrongMount | No::Unsupported => match &self.way {
-                Way::Given => StoreError::Server(404),
-                Way::Kubernetes { mount, .. } | Way::AppRole { mount, .. } => {
-                    StoreError::Config(format!("no auth method is mounted at {mount}"))
-                }
-            },
-        }
-    }
-
-    /// In words of our own: what the server says may quote what was sent to it.
-    fn why_refused(&self, body: &[u8]) -> String {
-        let said = answer::errors(body);
-        let says = |words: &str| said.iter().any(|text| text.contains(words));
-        match &self.way {
-            Way::Given => "the token cannot be renewed".to_owned(),
-            Way::AppRole { mount, .. } if says("role") => format!(
-                "auth/{mount} knows no such role ID, or the secret ID is wrong, used up or expired: renew it in the \
-                 Secret that auth.appRole names"
-            ),
-            Way::AppRole { mount, .. } => {
-                format!("nobody can log in at auth/{mount}: mount the AppRole auth method there, or correct its mount")
-            }
-            Way::Kubernetes { mount, role, .. } if says("invalid role name") || says("could not be found") => {
-                format!("auth/{mount} has no role {role}: create it, or correct auth.kubernetes.role")
-            }
-            Way::Kubernetes { mount, role, .. } if says("audience") => {
-                format!("role {role} of auth/{mount} is for another audience than auth.kubernetes.audience")
-            }
-            Way::Kubernetes { mount, role, .. } if says("not authorized") => {
-                format!("role {role} of auth/{mount} is not bound to the operator's service account and its namespace")
-            }
-            Way::Kubernetes { mount, .. } => format!(
-                "auth/{mount} did not accept the operator's service account token: see whether an auth method is \
-                 mounted there that can have tokens of this cluster reviewed"
-            ),
+            No::Missing | No::Deleted(_) | No::WrongMount | No::Unsupported => self.way.is_not_there(),
         }
     }
 
@@ -347,31 +258,6 @@ impl Login {
 impl Held {
     fn due(&self, now: Instant) -> Due {
         self.lease.as_ref().map_or(Due::Nothing, |lease| lease.due(now))
-    }
-}
-
-/// Without growing, which would leave copies behind.
-fn body(of: &impl Serialize) -> Body {
-    let length = {
-        let mut count = Count(0);
-        serde_json::to_writer(&mut count, of).expect("two strings are always JSON");
-        count.0
-    };
-    let mut body = Body::new(Vec::with_capacity(length));
-    serde_json::to_writer(&mut *body, of).expect("two strings are always JSON");
-    body
-}
-
-struct Count(usize);
-
-impl std::io::Write for Count {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0 += bytes.len();
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
     }
 }
 

@@ -21,6 +21,7 @@ mod place;
 mod settings;
 #[cfg(test)]
 mod tests;
+mod way;
 mod wire;
 
 use std::{
