@@ -55,7 +55,8 @@ impl Tenant<'_> {
             }
             let status = deployment.status.clone().unwrap_or_default();
             let wanted = i32::try_from(count).ok().filter(|count| *count > 0);
-            if [status.replicas, status.updated_replicas, status.available_replicas] == [wanted; 3] {
+            let is_seen = status.observed_generation == deployment.metadata.generation;
+            if is_seen && [status.replicas, status.updated_replicas, status.available_replicas] == [wanted; 3] {
                 return;
             }
             assert!(

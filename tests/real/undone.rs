@@ -111,12 +111,12 @@ async fn what_rollout_undo_or_replace_removed_of_a_stateful_set_is_put_back() {
 }
 
 /// The user's file names the container otherwise.
-async fn rename<W: Workload>(words: &[&str]) {
+async fn rename<W: Workload>() {
+    let words = &["apply", "-f", "-"];
     let tenant = injected::<W>(words).await;
     let mut renamed = template();
     renamed["spec"]["containers"][0]["name"] = "nr".into();
-    let said = tenant.world.plane.kubectl_stdin(words, &manifest::<W>(&tenant, &renamed));
-    said.unwrap_or_else(|error| panic!("{words:?}: {error}"));
+    tenant.world.plane.kubectl_stdin(words, &manifest::<W>(&tenant, &renamed)).unwrap();
     until_mounted::<W>(&tenant, ("nr", MOUNT.1), 0).await;
     tenant.until_app("ingest", "Ready", "True/Ready").await;
     // One that the FlowApp names is missed by its name.
@@ -133,14 +133,8 @@ async fn rename<W: Workload>(words: &[&str]) {
 
 #[tokio::test]
 async fn a_container_that_is_renamed_in_a_file_is_found_again() {
-    rename::<Deployment>(&["apply", "-f", "-"]).await;
-    rename::<StatefulSet>(&["apply", "-f", "-"]).await;
-}
-
-#[tokio::test]
-async fn a_container_that_is_renamed_by_server_side_apply_is_found_again() {
-    rename::<Deployment>(&["apply", "--server-side", "-f", "-"]).await;
-    rename::<StatefulSet>(&["apply", "--server-side", "-f", "-"]).await;
+    rename::<Deployment>().await;
+    rename::<StatefulSet>().await;
 }
 
 #[tokio::test]
