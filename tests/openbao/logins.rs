@@ -122,18 +122,18 @@ async fn a_login_that_is_refused_is_tried_once_for_all_who_wait_and_heals() {
 
 #[tokio::test]
 async fn a_token_is_renewed_before_it_ends_and_replaced_before_it_may_live_no_longer() {
-    let role = WithRole::new(json!({"token_ttl": "3s", "token_max_ttl": "8s"}));
+    let role = WithRole::new(json!({"token_ttl": "6s", "token_max_ttl": "16s"}));
     let client = role.client();
     assert!(client.head("a").await.is_ok());
     let start = Instant::now();
-    // As the ticker does it.
-    while start.elapsed() < Duration::from_secs(10) {
+    // As the ticker does it. Lives long enough that a machine which stands still for a second loses no token.
+    while start.elapsed() < Duration::from_secs(20) {
         let wait = client.keep().await.expect("a token that ends");
-        assert!(wait <= Duration::from_secs(2), "{wait:?}");
+        assert!(wait <= Duration::from_secs(4), "{wait:?}");
         tokio::time::sleep(wait).await;
     }
     let [logins, renewals, looks] = role.logins();
-    println!("in 10 s: {logins} logins, {renewals} renewals");
+    println!("in 20 s: {logins} logins, {renewals} renewals");
     assert!(logins == 2 && (3..=5).contains(&renewals) && looks == 0, "{logins} {renewals} {looks}");
     assert!(client.read("a").await.is_ok());
     assert_eq!(role.logins()[0], logins);
