@@ -53,6 +53,7 @@ bench: tools ## Measures each budget beside its floor, in about a quarter of an 
 generate: ## Makes crds/ and docs/reference/ anew from the code
 	$(call need,cargo)
 	$(CARGO) run -q -- crds --write crds
+	$(CARGO) run -q -- crds --write charts/spacesync/files/crds
 	$(CARGO) run -q -- docs reasons > docs/reference/reasons.md
 	$(CARGO) run -q -- docs openapi > docs/reference/pods-api.yaml
 
