@@ -107,9 +107,11 @@ async fn leader(client: &Client) -> Result<String> {
 fn kill(node: &Node, identity: &str) -> Result<()> {
     let pod = identity.split('_').next().unwrap_or_default();
     let uid = node.kubectl(&["get", "pod", pod, "-n", SYSTEM, "-o", "jsonpath={.metadata.uid}"])?;
-    let script = format!(r#"for p in /proc/[0-9]*; do
-        grep -q spacesync $p/comm && grep -q {uid} $p/cgroup && kill -KILL ${{p#/proc/}} && exit 0
-    done; exit 1"#);
+    let script = format!(
+        "for p in /proc/[0-9]*; do \
+             grep -q spacesync $p/comm && grep -q {uid} $p/cgroup && kill -KILL ${{p#/proc/}} && exit 0; \
+         done; exit 1"
+    );
     node.exec_in_box("sh", &["-c", &script]).context("no process of the leader's pod was found")?;
     Ok(())
 }
@@ -150,5 +152,7 @@ fn writes(node: &Node) -> Result<Vec<String>> {
             && !["get", "list", "watch"].map(Json::from).contains(&entry["verb"])
     };
     let entries = node.audit_entries()?.into_iter().filter(is_write);
-    Ok(entries.map(|entry| format!("{} {} by {}", entry["verb"], entry["requestURI"], entry["user"]["username"])).collect())
+    Ok(entries
+        .map(|entry| format!("{} {} by {}", entry["verb"], entry["requestURI"], entry["user"]["username"]))
+        .collect())
 }

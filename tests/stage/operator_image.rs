@@ -1,6 +1,9 @@
 //! The operator's image, made without an engine: what the Dockerfile makes elsewhere.
 
-use std::path::{Path, PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context, Result};
 use devcluster::{Image, Layer};
@@ -13,6 +16,23 @@ const CERTIFICATES: &str = "/etc/ssl/certs/ca-certificates.crt";
 
 /// What a pod names.
 pub const TAG: &str = "localhost/spacesync:1";
+
+/// What may be in it, in bytes.
+pub const BUDGET: Sizes = Sizes { binary: 25_000_000, image: 30_000_000 };
+
+/// How large a build of the program is, and the image of it.
+#[derive(Clone, Copy, Debug)]
+pub struct Sizes {
+    pub binary: u64,
+    pub image: u64,
+}
+
+impl Sizes {
+    /// Of a build and an archive.
+    pub fn of(binary: &Path, archive: &Path) -> Result<Self> {
+        Ok(Self { binary: fs::metadata(binary)?.len(), image: fs::metadata(archive)?.len() })
+    }
+}
 
 /// Its archive, with this build of the program; made where it is not there yet.
 pub fn archive(binary: &Path) -> Result<PathBuf> {
@@ -31,7 +51,7 @@ fn layer(binary: &Path) -> Result<Layer> {
 
 /// User and entry point, as the Dockerfile says.
 fn config() -> Result<Json> {
-    let dockerfile = std::fs::read_to_string(super::root().join("Dockerfile"))?;
+    let dockerfile = fs::read_to_string(super::root().join("Dockerfile"))?;
     let said = |word: &str| {
         let mut lines = dockerfile.lines().rev();
         lines.find_map(|line| line.strip_prefix(word)).with_context(|| format!("the Dockerfile has no {word}"))

@@ -65,8 +65,7 @@ pub(super) fn write(
         let file = dir.join("kube-proxy.yaml");
         fs::write(dir.join("kube-proxy.kubeconfig"), cluster.kubeconfig_text(PROXY_TOKEN, "default"))?;
         fs::write(&file, kube_proxy(dir, network))?;
-        box_json["then"]["kube-proxy"] =
-            json!(command(Tool::KubeProxy, vec![format!("--config={}", file.display())])?);
+        box_json["then"]["kube-proxy"] = json!(command(Tool::KubeProxy, vec![format!("--config={}", file.display())])?);
     }
     Ok(fs::write(dir.join("box.json"), box_json.to_string())?)
 }
