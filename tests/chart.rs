@@ -5,6 +5,7 @@ mod stage;
 
 use std::{
     path::Path,
+    process::Command,
     time::{Duration, Instant},
 };
 
@@ -12,7 +13,7 @@ use anyhow::{Context, Result, ensure};
 use devcluster::{Node, NodeBox};
 use k8s_openapi::api::{coordination::v1::Lease, core::v1::Secret};
 use kube::{Api, Client};
-use serde_json::Value as Json;
+use serde_json::{Value as Json, json};
 use stage::{
     SYSTEM,
     acked::{Acked, NAMESPACE},
@@ -23,6 +24,32 @@ use stage::{
 const LIMIT: Duration = Duration::from_mins(1);
 const PODS: usize = 2;
 
+fn operator_binary() -> &'static Path {
+    Path::new(env!("CARGO_BIN_EXE_spacesync"))
+}
+
+#[test]
+fn the_image_holds_the_program_what_it_is_linked_to_certificates_and_a_user_and_no_shell() -> Result<()> {
+    let archive = operator_image::archive(operator_binary())?;
+    let shell = |script: &str| -> Result<String> {
+        let out = Command::new("sh").args(["-euc", script, "sh"]).arg(&archive).output()?;
+        ensure!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+        Ok(String::from_utf8(out.stdout)?)
+    };
+    let listed = shell(r#"tar -xOf "$1" --wildcards '*/layer.tar' | tar -t"#)?;
+    let files = listed.lines().filter(|name| !name.ends_with('/'));
+    let (libraries, mut others): (Vec<&str>, Vec<&str>) = files.partition(|name| name.contains(".so."));
+    let wanted =
+        ["etc/group", "etc/nsswitch.conf", "etc/passwd", "etc/ssl/certs/ca-certificates.crt", "usr/bin/spacesync"];
+    others.sort_unstable();
+    assert_eq!(others, wanted);
+    assert!((2..=4).contains(&libraries.len()), "{libraries:?}");
+
+    let config: Json = serde_json::from_str(&shell(r#"tar -xOf "$1" --wildcards --exclude=manifest.json '*.json'"#)?)?;
+    assert_eq!(config["config"], json!({"User": "65532:65532", "Entrypoint": ["/usr/bin/spacesync"]}));
+    Ok(())
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn flows_keep_their_secrets_through_install_upgrade_a_killed_leader_uninstall_and_install() -> Result<()> {
     if !stage::is_root() {
@@ -30,7 +57,7 @@ async fn flows_keep_their_secrets_through_install_upgrade_a_killed_leader_uninst
         return Ok(());
     }
     let start = || {
-        let operator = operator_image::archive(Path::new(env!("CARGO_BIN_EXE_spacesync")))?;
+        let operator = operator_image::archive(operator_binary())?;
         NodeBox::builder().services().image_archive(light_runtime::image()?).image_archive(operator).start()
     };
     let node = tokio::task::spawn_blocking(start).await??;
