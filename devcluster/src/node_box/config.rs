@@ -163,8 +163,8 @@ fn kube_proxy(dir: &Path, network: &Network) -> String {
         "clientConnection": {"kubeconfig": dir.join("kube-proxy.kubeconfig")},
         "hostnameOverride": NODE,
         "mode": "nftables",
-        // Pods are neighbours on one bridge: without it, the answer of a service's pod would take the short way, past
-        // the rule that undoes the translation.
+        // Pods are neighbours on one bridge: without it, and on a kernel that does not filter what crosses a bridge, the
+        // answer of a service's pod takes the short way, past the rule that undoes the translation.
         "nftables": {"masqueradeAll": true},
         // Those of the host stay as they are.
         "conntrack": {"maxPerCore": 0, "min": 0, "tcpCloseWaitTimeout": "0s", "tcpEstablishedTimeout": "0s"},
