@@ -61,6 +61,7 @@ generate: ## Makes crds/, the chart's copy of them and docs/reference/ anew from
 	$(CARGO) run -q -- crds --write crds
 	$(CARGO) run -q -- crds --write charts/spacesync/files/crds
 	$(CARGO) run -q -- docs reasons > docs/reference/reasons.md
+	$(CARGO) run -q -- docs metrics > docs/reference/metrics.md
 	$(CARGO) run -q -- docs openapi > docs/reference/pods-api.yaml
 
 # Both Node-REDs that the plugin is tested on: half a minute the first time, then nothing.

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""image_build.py FOLDER busybox|nodered...: container images made by hand. Busybox brings the pause image along.
+"""image_build.py FOLDER busybox|nodered|nodered4...: container images made by hand. Busybox brings the pause image along.
 image_build.py FOLDER --on BASE.tar RECIPE: an image that is BASE with one more layer. The recipe is JSON:
     {"file": NAME, "tag": TAG, "config": {...}, "put": [{"to": PATH, "from": FILE OR FOLDER, "libraries": BOOL}...]}
     Its config goes over BASE's, field by field; with libraries, a program brings its shared ones along.
@@ -168,9 +168,9 @@ def npm(folder, package):
     subprocess.run(["npm", "install", "--no-audit", "--no-fund", "--omit=dev", package], cwd=folder, check=True)
 
 
-def nodered(folder, work):
-    npm(f"{work}/nodered", "node-red@5")
-    npm(f"{work}/node", "node@22")
+def nodered(folder, work, file="nodered", tag="5", version="5", runs_on="22"):
+    npm(f"{work}/nodered", f"node-red@{version}")
+    npm(f"{work}/node", f"node@{runs_on}")
     node = f"{work}/node/node_modules/node/bin/node"
     layer = Layer(f"{work}/nodered.layer")
     base(layer)
@@ -178,10 +178,14 @@ def nodered(folder, work):
     layer.libraries(node)
     layer.tree("/usr/src/node-red", f"{work}/nodered")
     layer.dir("/data", 0o775, 1000)
-    archive(folder, "nodered", "localhost/node-red:5", [layer.close()], {
+    archive(folder, file, f"localhost/node-red:{tag}", [layer.close()], {
         "User": "1000:1000", "WorkingDir": "/usr/src/node-red", "ExposedPorts": {"1880/tcp": {}},
         "Env": ["PATH=/usr/local/bin:/bin", "NODE_PATH=/usr/src/node-red/node_modules:/data/node_modules", "HOME=/data"],
         "Entrypoint": ["node", "node_modules/node-red/red.js", "--userDir", "/data"]})
+
+
+def nodered4(folder, work):
+    nodered(folder, work, "nodered4", "4", "4.1", "20")
 
 
 def main():
@@ -197,7 +201,7 @@ def main():
         if recipe:
             layered(folder, work, base, recipe)
         else:
-            {"busybox": busybox, "nodered": nodered}[name](folder, work)
+            {"busybox": busybox, "nodered": nodered, "nodered4": nodered4}[name](folder, work)
         shutil.rmtree(work)
 
 

@@ -18,6 +18,7 @@ fn main() -> anyhow::Result<()> {
             print(&String::from_utf8(script)?)
         }
         Command::Docs { page: Page::Reasons } => print(&cli::reasons::page()),
+        Command::Docs { page: Page::Metrics } => print(&cli::metrics::page()),
         Command::Docs { page: Page::Openapi } => print(&spacesync::pod_api::openapi::page()?),
     }
 }

@@ -185,6 +185,7 @@ fn a_value_that_cannot_be_right_is_refused_by_its_name() {
     for (value, says) in [
         ("replica=3", "additional properties 'replica' not allowed"),
         ("replicas=0", "at '/replicas': minimum: got 0, want 1"),
+        ("rolloutsAtOnce=0", "at '/rolloutsAtOnce': minimum: got 0, want 1"),
         ("image.digest=latest", "at '/image/digest'"),
         ("image.pullPolicy=Sometimes", "at '/image/pullPolicy'"),
         ("api.url=http://a.example", "at '/api/url'"),

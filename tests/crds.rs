@@ -36,6 +36,15 @@ fn the_reference_of_reasons_is_current() {
 }
 
 #[test]
+fn the_reference_of_metrics_is_current() {
+    let on_disk = fs::read_to_string(Path::new(REPOSITORY).join("docs/reference/metrics.md")).unwrap_or_default();
+    assert!(
+        on_disk == cli::metrics::page(),
+        "docs/reference/metrics.md is not what the code makes: run `make generate`"
+    );
+}
+
+#[test]
 fn the_document_of_the_pods_api_is_current() {
     let on_disk = fs::read_to_string(Path::new(REPOSITORY).join("docs/reference/pods-api.yaml")).unwrap_or_default();
     assert!(

@@ -97,7 +97,10 @@ fn elsewhere_the_operator_writes_managed_secrets_and_no_others() {
 
     let token = secret("token", &format!("{ours}, annotations: {{kubernetes.io/service-account.name: default}}"))
         .replace("type: Opaque", "type: kubernetes.io/service-account-token");
-    refused("create -n kube-system -f -", &token, "the operator makes Secrets of type Opaque only");
+    let says = "the operator makes no Secrets of type kubernetes.io/service-account-token";
+    refused("create -n kube-system -f -", &token, says);
+    let own = secret("own", ours).replace("type: Opaque", "type: example.org/own");
+    allowed("create -n newsroom-dev -f -", &own);
 }
 
 #[test]
@@ -192,6 +195,9 @@ fn the_operators_role_holds_what_it_needs_and_not_more() {
         ("yes", "update leases.coordination.k8s.io -n spacesync-system"),
         ("no", "update leases.coordination.k8s.io -n kube-system"),
         ("no", "create serviceaccounts/token -n newsroom-dev"),
+        ("yes", "create serviceaccounts/spacesync --subresource=token -n spacesync-system"),
+        ("no", "create serviceaccounts/default --subresource=token -n spacesync-system"),
+        ("no", "create serviceaccounts/spacesync --subresource=token -n newsroom-dev"),
         ("no", "impersonate users"),
         ("no", "create clusterrolebindings.rbac.authorization.k8s.io"),
     ] {

@@ -83,6 +83,16 @@ const BAD: &[(&str, &str, &str)] = &[
         "unknown field \"spec.openBao.auth.tokenSecret.namespace\"",
     ),
     // --- at an address
+    (
+        "SecretManager",
+        "{openBao: {address: 'https://a.example', namespace: teams/, auth: {tokenSecret: {name: a, key: b}}}}",
+        "must be the path of a namespace without a slash at either end, such as teams/media",
+    ),
+    (
+        "SecretManager",
+        "{openBao: {address: 'https://a.example', namespace: teams/.., auth: {tokenSecret: {name: a, key: b}}}}",
+        "must be the path of a namespace without a slash at either end, such as teams/media",
+    ),
     ("SecretManager", "{openBao: {address: openbao:8200, auth: {tokenSecret: {name: a, key: b}}}}", OPENBAO_URL),
     ("SecretManager", "{openBao: {address: 'ftp://a.example', auth: {tokenSecret: {name: a, key: b}}}}", OPENBAO_URL),
     ("SecretManager", "{openBao: {address: 'https://', auth: {tokenSecret: {name: a, key: b}}}}", OPENBAO_URL),
@@ -199,6 +209,33 @@ const BAD: &[(&str, &str, &str)] = &[
     ("SpaceSecretSync", "{target: {name: a..b}}", TARGET),
     ("SpaceSecretSync", "{target: {name: a-}}", TARGET),
     ("SpaceSecretSync", "{target: {name: \"a\\n\"}}", TARGET),
+    ("SpaceSecretSync", "{target: {type: ''}}", "spec.target.type in body should be at least 1 chars long"),
+    (
+        "SpaceSecretSync",
+        "{target: {type: kubernetes.io/}}",
+        "must be the type of a Secret, such as Opaque or kubernetes.io/tls",
+    ),
+    ("SpaceSecretSync", "{target: {type: kubernetes.io/service-account-token}}", TAKES_CREDENTIALS),
+    ("SpaceSecretSync", "{target: {type: bootstrap.kubernetes.io/token}}", TAKES_CREDENTIALS),
+    ("SpaceSecretSync", "{target: {labels: {spacesync.dev/sync: other}}}", OURS),
+    ("SpaceSecretSync", "{target: {labels: {app.kubernetes.io/managed-by: me}}}", OURS),
+    ("SpaceSecretSync", "{target: {annotations: {spacesync.dev/adopt: other}}}", OURS),
+    (
+        "SpaceSecretSync",
+        "{target: {labels: {'a b': c}}}",
+        "spec.target.labels: Invalid value: \"object\": must have names such as team or example.org/team",
+    ),
+    (
+        "SpaceSecretSync",
+        "{target: {annotations: {/a: c}}}",
+        "spec.target.annotations: Invalid value: \"object\": must have names such as team or example.org/team",
+    ),
+    (
+        "SpaceSecretSync",
+        "{target: {labels: {a: 'b c'}}}",
+        "must have values of letters, digits, -, _ and ., such as newsroom",
+    ),
+    ("SpaceSecretSync", "{target: {labels: {a: 1}}}", "spec.target.labels.a in body must be of type string"),
     ("SpaceSecretSync", "{target: {deletionPolicy: Orphan}}", "supported values: \"Retain\", \"Delete\""),
     ("SpaceSecretSync", "{onSourceGone: Keep}", "supported values: \"Retain\", \"Delete\""),
     ("SpaceSecretSync", "{keys: {include: PRODUCT_*}}", "spec.keys.include in body must be of type array"),
@@ -367,6 +404,8 @@ const PATH: &str = "spec.path: Invalid value: \"string\": must be a path such as
 const TARGET: &str = "spec.target.name: Invalid value: \"string\": must be the name of a Secret: lower-case letters, digits, - and ., such as secrets";
 const SELECTOR: &str = "spec.flowApps.selector: Invalid value: \"object\": each of matchExpressions needs an operator In or NotIn with values, or Exists or DoesNotExist without";
 const VERSION: &str = "spec.version: Invalid value: \"string\": must be a semantic version such as 5.3.0";
+const TAKES_CREDENTIALS: &str = "spec.target.type: Invalid value: \"string\": must not be a type by which Kubernetes gives out or takes credentials of its own; use Opaque";
+const OURS: &str = "must not hold spacesync.dev/... or app.kubernetes.io/managed-by: those are Spacesync's own";
 const WORKLOAD: &str = "spec.workloadRef.kind: Invalid value: \"string\": must be Deployment or StatefulSet: no flow app runs as a DaemonSet, Job or Argo Rollout";
 const WORKLOAD_NAME: &str = "spec.workloadRef.name: Invalid value: \"string\": must be the name of a workload of this namespace, such as ingest";
 const CONTAINER: &str = "spec.container: Invalid value: \"string\": must be the name of a container, such as node-red";
@@ -382,7 +421,7 @@ const GOOD: &[(&str, &str)] = &[
     ),
     (
         "SecretManager",
-        "{openBao: {address: 'http://127.0.0.1:8200/', mount: teams/kv, pathPrefix: '', auth: {kubernetes: {mount: kubernetes, role: spacesync, audience: openbao}}}}",
+        "{openBao: {address: 'http://127.0.0.1:8200/', namespace: teams/media, mount: teams/kv, pathPrefix: '', auth: {kubernetes: {mount: kubernetes, role: spacesync, audience: openbao}}}}",
     ),
     (
         "SecretManager",
@@ -404,7 +443,7 @@ const GOOD: &[(&str, &str)] = &[
     ("SpaceSecretSync", "{}"),
     (
         "SpaceSecretSync",
-        "{autoSync: 1m, suspend: false, flowApps: {selector: {matchLabels: {a: b}, matchExpressions: [{key: a, operator: In, values: [b]}, {key: c, operator: DoesNotExist}]}}, keys: {include: ['*'], exclude: [PRODUCT_A_*]}, target: {name: se.crets, deletionPolicy: Delete}, onSourceGone: Retain}",
+        "{autoSync: 1m, suspend: false, flowApps: {selector: {matchLabels: {a: b}, matchExpressions: [{key: a, operator: In, values: [b]}, {key: c, operator: DoesNotExist}]}}, keys: {include: ['*'], exclude: [PRODUCT_A_*]}, target: {name: se.crets, deletionPolicy: Delete, type: kubernetes.io/tls, labels: {example.org/team: newsroom, empty: ''}, annotations: {a: 'b c'}}, onSourceGone: Retain}",
     ),
     ("SpaceSecretSync", "{autoSync: Live, flowApps: {selector: {}}, keys: {include: ['*'], exclude: []}, target: {}}"),
     ("FlowApp", "{version: 5.3.0, workloadRef: {kind: Deployment, name: ingest}}"),
@@ -746,7 +785,13 @@ fn break_each(schema: &JSONSchemaProps, at: &str, value: &Value, found: &mut Vec
                 );
             }
         }
-        _ => add(json!("text"), "in body must be of type object: \"string\"".into()),
+        _ => {
+            add(json!("text"), "in body must be of type object: \"string\"".into());
+            if let Some(max) = schema.max_properties {
+                let many = (0..=max).map(|n| (format!("k{n}"), json!("v"))).collect();
+                add(Value::Object(many), format!("must have at most {max} items"));
+            }
+        }
     }
     for name in schema.required.iter().flatten() {
         let mut without = value.clone();
@@ -757,7 +802,7 @@ fn break_each(schema: &JSONSchemaProps, at: &str, value: &Value, found: &mut Vec
         if let Some(property) = schema.properties.as_ref().and_then(|properties| properties.get(name)) {
             break_each(property, &format!("{at}/{name}"), part, found);
         } else if let Some(JSONSchemaPropsOrBool::Schema(values)) = &schema.additional_properties {
-            break_each(values, &format!("{at}/{name}"), part, found);
+            break_each(values, &format!("{at}/{}", name.replace('/', "~1")), part, found);
         }
     }
     if let (Some(JSONSchemaPropsOrArray::Schema(items)), Some(first)) = (&schema.items, value.get(0)) {

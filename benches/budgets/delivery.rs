@@ -73,7 +73,7 @@ async fn acks(report: &mut Report, runtime: Runtime, budgets: (f64, f64)) -> Res
     let mut ours = Acked::raise(client, runtime, UP_LIMIT).await?;
 
     progress(&format!("{ACK_ROUNDS} rounds"));
-    let (mut floors, mut acked, mut delivered) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut floors, mut told, mut acked, mut delivered) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     // The first makes the connections.
     for round in 0..=ACK_ROUNDS {
         tokio::time::sleep(PAUSE).await;
@@ -82,12 +82,16 @@ async fn acks(report: &mut Report, runtime: Runtime, budgets: (f64, f64)) -> Res
         let seen = ours.round().await?;
         if round > 0 {
             floors.push(least);
+            told.push(seen.told);
             acked.push(seen.acked);
             delivered.push(seen.delivered);
         }
     }
     let what = format!("embedded store changed → acknowledged by all of {pods} pods, {name}");
     compare(report, &what, &floors, &acked, budgets);
+    let (p50, max) = p50_and_max(&told);
+    let what = format!("embedded store changed → the last of {pods} pods is begun to be told, {name}, p50 / max");
+    report.row(&what, "", &format!("{} / {} ms", ms(p50), ms(max)), "", true);
     let (p50, max) = p50_and_max(&delivered);
     let what = format!("embedded store changed → sync says Delivered {pods}/{pods}, {name}, p50 / max");
     report.row(&what, "", &format!("{} / {} ms", ms(p50), ms(max)), "", true);

@@ -143,7 +143,7 @@ fn fetch_all() -> Result<()> {
         println!("{}", binaries::find(tool)?.display());
     }
     // A machine without root or npm can do everything else, so these do not fail the command.
-    match binaries::ensure_container_runtime().and_then(|()| images::ensure(&[Image::NodeRed])) {
+    match binaries::ensure_container_runtime().and_then(|()| images::ensure(&[Image::NodeRed, Image::NodeRed4])) {
         Ok(archives) => archives.iter().for_each(|archive| println!("{}", archive.display())),
         Err(error) => eprintln!("not for the node: {error:#}"),
     }

@@ -5,6 +5,9 @@
  *   last?: {added: string[], changed: string[], removed: string[], at: string} | null}} Keys the answer of `GET secret-manager/keys` */
 /** @typedef {ReadonlyMap<string, 'added' | 'changed' | 'removed'>} Marks */
 
+/** So many names in a notice; the list marks them all. */
+const NAMED = 5;
+
 /**
  * Adds to the marks what an answer brought. Nothing is marked by the first answer: all of it would be.
  * @param {Marks} marks
@@ -26,4 +29,17 @@ export function mark(marks, before, now) {
     else next.set(name, 'removed');
   }
   return next;
+}
+
+/**
+ * @param {Marks} marks
+ * @param {import('./text.js').Text} text
+ */
+export function changesSaid(marks, text) {
+  return /** @type {const} */ (['added', 'changed', 'removed']).flatMap((what) => {
+    const names = [...marks].filter(([, mark]) => mark === what).map(([name]) => name).sort();
+    if (names.length === 0) return [];
+    const more = names.length > NAMED ? ` ${text.say('sidebar.secrets.notice.more', { count: names.length - NAMED })}` : '';
+    return [text.say(`sidebar.secrets.notice.${what}`, { names: names.slice(0, NAMED).join(', ') + more })];
+  }).join(' · ');
 }

@@ -1,5 +1,8 @@
 // What people ask for in the sidebar.
 
+/** Node-RED was not there, or what stands before it says so. */
+const AWAY = new Set([0, 502, 503, 504]);
+
 /** Does it, and puts the answer into the store. Each has an end, whatever happens. */
 export class Commands {
   #api;
@@ -26,14 +29,19 @@ export class Commands {
     await this.#live.refresh();
   }
 
-  /** @param {{autoSync?: string, syncOnSave?: boolean}} settings */
+  /**
+   * @param {{autoSync?: string, syncOnSave?: boolean}} settings
+   * @returns {Promise<import('./store.js').Answer>}
+   */
   async choose(settings) {
     const [name] = Object.keys(settings);
     this.#store.set({ saving: name, answer: null });
     const { status, body } = await this.#api.settings(settings);
     if (status === 200) this.#take(body);
-    this.#store.set({ saving: null, answer: answer('settings', status === 200 ? { outcome: 'saved' } : failure(status, body)) });
+    const given = answer('settings', status === 200 ? { outcome: 'saved' } : failure(status, body));
+    this.#store.set({ saving: null, answer: given });
     if (status !== 200) await this.#live.fetchState();
+    return given;
   }
 
   forgetMarks() {
@@ -56,6 +64,6 @@ function answer(kind, outcome) {
 
 /** @param {number} status @param {any} body problem+json, or nothing */
 function failure(status, body) {
-  const reason = body?.reason ?? (status === 0 ? 'RuntimeAway' : status === 401 || status === 403 ? 'MayNotWrite' : 'RuntimeError');
-  return { outcome: 'error', reason, message: body?.detail ?? body?.message ?? null };
+  const reason = body?.reason ?? (AWAY.has(status) ? 'RuntimeAway' : status === 401 || status === 403 ? 'MayNotWrite' : 'RuntimeError');
+  return { outcome: 'error', reason, message: body?.detail ?? body?.message ?? null, owner: body?.owner ?? null };
 }

@@ -2,7 +2,7 @@
 
 import { reference } from './references.js';
 
-const LANGUAGES = ['javascript', 'jsonata', 'handlebars', 'html'];
+const TRIGGERS = ['.', '"', "'"];
 
 /**
  * Where in a line a key is being typed.
@@ -40,7 +40,7 @@ export function completed(name, before, { start, quote }) {
 export function offerKeys(monaco, store, text) {
   if (monaco?.languages === undefined) return;
   const provider = {
-    triggerCharacters: ['.', '"', "'"],
+    triggerCharacters: TRIGGERS,
     provideCompletionItems: (/** @type {any} */ model, /** @type {any} */ position) => {
       const line = model.getLineContent(position.lineNumber);
       const before = line.slice(0, position.column - 1);
@@ -64,5 +64,24 @@ export function offerKeys(monaco, store, text) {
       };
     },
   };
-  for (const language of LANGUAGES) monaco.languages.registerCompletionItemProvider(language, provider);
+  // Each by its name: what offers for any language is not asked where one that knows the language has something. And all of them,
+  // for a template is one of JSON, SQL, CSS or whatever it is to become. Node-RED may add its own language only later.
+  const languages = new Set(monaco.languages.getLanguages().map((/** @type {any} */ { id }) => id)).add('jsonata');
+  monaco.languages.registerCompletionItemProvider([...languages], provider);
+  monaco.editor.onDidCreateEditor?.(suggestInJsonata);
+}
+
+/**
+ * In JSONata Node-RED has the editor offer nothing by itself, and least of all in a string, which is where a key stands.
+ * @param {any} editor
+ */
+function suggestInJsonata(editor) {
+  editor.onDidChangeModelContent?.((/** @type {any} */ { changes }) => {
+    const model = editor.getModel();
+    const [{ text, range }] = changes;
+    if (model?.getLanguageId() !== 'jsonata' || !TRIGGERS.includes(text[0])) return;
+    const before = model.getLineContent(range.startLineNumber).slice(0, range.startColumn);
+    // The cursor follows the text.
+    if (keyBegun(before) !== null) setTimeout(() => editor.trigger('secret-manager', 'editor.action.triggerSuggest', {}));
+  });
 }

@@ -35,7 +35,7 @@ export class Live {
     comms.subscribe('secret-manager/swap', () => this.fetchKeys());
     comms.subscribe('secret-manager/state', (/** @type {string} */ _topic, /** @type {any} */ state) => {
       this.#told += 1;
-      this.#store.set({ state, lost: false });
+      this.#takeState(state);
     });
     comms.subscribe('secret-manager/sync', (/** @type {string} */ _topic, /** @type {any} */ told) => this.#progress(told));
     // Also after the runtime was away: what was told meanwhile, nobody heard.
@@ -44,6 +44,7 @@ export class Live {
   }
 
   async refresh() {
+    if (!this.#store.facts.mayRead) return;
     await Promise.all([this.fetchState(), this.fetchKeys()]);
   }
 
@@ -51,11 +52,20 @@ export class Live {
     const told = this.#told;
     const { status, body } = await this.#api.state();
     if (told !== this.#told) return;
-    this.#store.set(status === 200 ? { state: body, lost: false } : { lost: true });
+    if (status === 200 && body !== null) this.#takeState(body);
+    else this.#store.set({ lost: true });
+  }
+
+  /** A list that does not fit it was fetched before a swap that nobody told of. @param {any} state */
+  #takeState(state) {
+    this.#store.set({ state, lost: false });
+    const { keys } = this.#store.facts;
+    if (keys !== null && !this.#fetching && keys.revision !== state.snapshot?.revision) this.fetchKeys();
   }
 
   /** One at a time: an earlier answer never comes after a later one. */
   async fetchKeys() {
+    if (!this.#store.facts.mayRead) return;
     if (this.#fetching) {
       this.#again = true;
       return;
@@ -64,7 +74,7 @@ export class Live {
     do {
       this.#again = false;
       const { status, body, tag } = await this.#api.keys(this.#tag);
-      if (status !== 200) continue;
+      if (status !== 200 || body === null) continue;
       this.#tag = tag;
       const { keys, marks } = this.#store.facts;
       this.#store.set({ keys: body, marks: mark(marks, keys, body) });
@@ -74,9 +84,14 @@ export class Live {
 
   /** @param {{step: string, seconds: number}} told */
   #progress({ step, seconds }) {
+    clearTimeout(this.#silence);
+    // It may come before the answer to whoever asked, who then waits for that, or after it.
+    if (step === 'done') {
+      this.#over();
+      return;
+    }
     const mine = this.#store.facts.progress?.mine ?? false;
     this.#store.set({ progress: { step, seconds, mine } });
-    clearTimeout(this.#silence);
     if (!mine) this.#silence = setTimeout(() => this.#over(), PROGRESS_MS);
   }
 

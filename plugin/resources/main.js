@@ -3,10 +3,12 @@
 import { Api } from './api.js';
 import { Commands } from './commands.js';
 import { offerKeys } from './completion.js';
+import { Advice } from './legacy/advice.js';
 import { Live } from './live.js';
 import { Store } from './store.js';
 import { Text } from './text.js';
 import { usage } from './usage.js';
+import { Badge } from './view/badge.js';
 import { Secrets } from './view/secrets.js';
 import { Status } from './view/status.js';
 
@@ -28,14 +30,21 @@ export function start(RED, root, { jQuery, monaco, showTab }) {
   const commands = new Commands(api, live, store);
   const status = new Status(text, commands);
   const secrets = new Secrets(RED, text, commands);
+  const badge = new Badge(RED, text, root);
   root.replaceChildren(status.root, secrets.root);
 
-  const signedIn = () => store.set({ mayWrite: RED.user.hasPermission('secret-manager.write') });
-  RED.events.on('login', signedIn);
+  const signedIn = () => store.set({
+    mayRead: RED.user.hasPermission('secret-manager.read'), mayWrite: RED.user.hasPermission('secret-manager.write'),
+  });
+  RED.events.on('login', () => {
+    signedIn();
+    live.refresh();
+  });
   signedIn();
   store.view((facts) => {
     status.update(facts);
     secrets.update(facts);
+    badge.update(facts);
   });
   setInterval(() => status.tick(), 1000);
 
@@ -59,6 +68,9 @@ export function start(RED, root, { jQuery, monaco, showTab }) {
     showTab();
     commands.syncNow();
   });
+  const advice = new Advice(RED, text, store, commands);
+  advice.start();
+  action('legacy-nodes', () => advice.ask());
   offerKeys(monaco, store, text);
   live.start();
 }

@@ -2,12 +2,15 @@
 
 /** @typedef {import('./text.js').Text} Text */
 /** @typedef {import('./times.js').Times} Times */
-/** @typedef {'good' | 'busy' | 'attention' | 'bad'} Tone */
+/** @typedef {'good' | 'busy' | 'idle' | 'attention' | 'bad'} Tone `idle`: as somebody wants it, and yet not as usual */
 /**
  * `tail` moves with the clock, and is not read aloud each time; `detail`: the operator's own words, in English.
  * @typedef {{text: string, tail?: string, detail?: string, tone: Tone}} Sentence
  */
-/** @typedef {{state: any, lost?: boolean}} Facts `state`: the body of `GET secret-manager/state`; `lost`: the runtime does not answer */
+/**
+ * @typedef {{state: any, lost?: boolean, mayRead?: boolean}} Facts `state`: the body of `GET secret-manager/state`; `lost`: the
+ *   runtime does not answer
+ */
 
 /**
  * Says how it stands. A chain of rules, the first that speaks decides: what flows read comes before what the operator knows.
@@ -26,7 +29,12 @@ export function sentence(facts, text, times) {
 }
 
 /** @type {((facts: Facts, text: Text, times: Times) => Sentence | null)[]} */
-const RULES = [runtimeLost, asking, legacyServes, notProtected, waiting, stale, operatorAway, operatorSilent, noSync, suspended, notSynced, behind, syncing, manual];
+const RULES = [notAllowed, runtimeLost, asking, legacyServes, notProtected, waiting, stale, operatorAway, operatorSilent, noSync, suspended, notSynced, behind, syncing, manual];
+
+/** @type {typeof RULES[0]} */
+function notAllowed({ mayRead }, text) {
+  return mayRead === false ? { text: text.say('sidebar.status.not-allowed'), tone: 'idle' } : null;
+}
 
 /** @type {typeof RULES[0]} */
 function runtimeLost({ lost }, text) {
@@ -40,7 +48,11 @@ function asking({ state }, text) {
 
 /** @type {typeof RULES[0]} */
 function legacyServes({ state }, text) {
-  return state.served === false ? { text: text.say('sidebar.status.legacy', { version: state.flowAppVersion ?? '' }), tone: 'attention' } : null;
+  if (state.served !== false) return null;
+  const version = state.flowAppVersion ?? '';
+  // Where the type is ours and flows are not served, they hold none that runs.
+  return state.legacy?.ours ? { text: text.say('sidebar.status.no-node', { version }), tone: 'attention' }
+    : { text: text.say('sidebar.status.legacy', { version }), tone: 'idle' };
 }
 
 /** @type {typeof RULES[0]} */
@@ -97,7 +109,7 @@ function noSync({ state }, text) {
 /** @type {typeof RULES[0]} */
 function suspended({ state }, text) {
   const { operator: { status }, snapshot } = state;
-  return status.suspended ? { text: text.say('sidebar.status.suspended', { version: snapshot.version }), tone: 'attention' } : null;
+  return status.suspended ? { text: text.say('sidebar.status.suspended', { version: snapshot.version }), tone: 'idle' } : null;
 }
 
 /** @type {typeof RULES[0]} */

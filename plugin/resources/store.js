@@ -6,7 +6,7 @@
  * All that the sidebar knows.
  * @typedef {{
  *   state: any, lost: boolean, keys: Keys | null, marks: Marks, usage: import('./usage.js').Usage,
- *   progress: Progress | null, answer: Answer | null, saving: string | null, mayWrite: boolean,
+ *   progress: Progress | null, answer: Answer | null, saving: string | null, mayRead: boolean, mayWrite: boolean,
  * }} Facts `saving`: the setting that is on its way
  */
 
@@ -14,7 +14,7 @@
 export class Store {
   /** @type {Facts} */
   #facts = {
-    state: null, lost: false, keys: null, marks: new Map(), usage: new Map(), progress: null, answer: null, saving: null, mayWrite: false,
+    state: null, lost: false, keys: null, marks: new Map(), usage: new Map(), progress: null, answer: null, saving: null, mayRead: true, mayWrite: false,
   };
   /** @type {((facts: Facts) => void)[]} */
   #viewers = [];

@@ -35,8 +35,8 @@ export class Text {
   }
 
   /**
-   * What a word of the operator or the runtime means. One of a later version is said in its own words.
-   * @param {string} word such as `SourceSealed`
+   * What a word of the operator or the runtime means. One of a later version is said in its own words, or is at least no riddle.
+   * @param {string} word such as `SourceSealed`, or `Status502` where the answer had no word
    * @param {string | null} [message] of who said it, in English
    */
   explain(word, message = null) {
@@ -46,6 +46,8 @@ export class Text {
       // i18next gives back what it does not know.
       if (text !== name && text !== `${CATALOG}:${name}`) return text;
     }
-    return message ?? word;
+    if (message) return message;
+    const status = /^Status(\d{3})$/.exec(word)?.[1];
+    return status === undefined ? this.say('sidebar.problem-unknown', { word }) : this.say('sidebar.problem-status', { status });
   }
 }

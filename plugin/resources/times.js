@@ -36,6 +36,11 @@ export class Times {
     return this.#text.say(`sidebar.ago.${unit}`, { count: Math.floor(ms / length) });
   }
 
+  /** How long ago, as long as that says when it was. @param {string} iso */
+  when(iso) {
+    return this.#now.getTime() - Date.parse(iso) < 3_600_000 ? this.ago(iso) : this.clock(iso);
+  }
+
   /**
    * @param {string} iso
    * @param {Intl.DateTimeFormatOptions} shape

@@ -1,6 +1,7 @@
 //! The command line: what can be asked, in words worth reading. What it does is elsewhere.
 
 pub mod crds;
+pub mod metrics;
 pub mod reasons;
 
 use std::{net::SocketAddr, path::PathBuf};
@@ -34,6 +35,8 @@ Run the operator: bring spaces' secrets into their namespaces and on to the runn
 In a pod it takes the cluster that it runs in, with the pod's service account. Anywhere else it takes the current \
 context of KUBECONFIG (or ~/.kube/config). Several replicas may run: one holds the lease and writes, all serve the \
 pods' API, and another takes over when the first goes. SIGTERM ends it in order.
+
+Stores are reached by way of HTTPS_PROXY where it is set, less what NO_PROXY names; the API server is always reached directly.
 
 What it needs in the cluster (custom resources, role) is in deploy/; /readyz names what is missing. \
 RUST_LOG sets how much it logs, for example RUST_LOG=info,spacesync=debug.";
@@ -85,6 +88,16 @@ pub struct OperatorArgs {
     /// [default: the address of the Service `spacesync`]
     #[arg(long, env = "SPACESYNC_API_URL", hide_env_values = true, value_name = "URL", value_parser = https)]
     pub api_url: Option<Url>,
+    /// How many workloads with `reload: Restart` may roll at once, over all namespaces; the others wait for their turn
+    #[arg(
+        long,
+        env = "SPACESYNC_ROLLOUTS_AT_ONCE",
+        hide_env_values = true,
+        value_name = "NUMBER",
+        default_value_t = 5
+    )]
+    #[arg(value_parser = clap::value_parser!(u16).range(1..))]
+    pub rollouts_at_once: u16,
     /// How log lines look: json for machines, text for people
     #[arg(long, env = "SPACESYNC_LOG_FORMAT", hide_env_values = true, value_name = "FORMAT", default_value = "json")]
     pub log_format: LogFormat,
@@ -116,6 +129,8 @@ pub struct CrdsArgs {
 pub enum Page {
     /// Every reason that a condition can have.
     Reasons,
+    /// Every metric.
+    Metrics,
     /// The OpenAPI document of the pods' API.
     Openapi,
 }
@@ -167,6 +182,8 @@ mod tests {
     fn without_flags_the_defaults_hold() {
         let args = operator(&[]).unwrap();
         assert_eq!((args.namespace.as_str(), args.log_format), ("spacesync-system", LogFormat::Json));
+        assert_eq!(args.rollouts_at_once, 5);
+        assert!(operator(&["--rollouts-at-once", "0"]).is_err(), "nothing would ever restart");
         assert_eq!((args.metrics_listen.port(), args.api_listen.port(), args.api_url), (8080, 8443, None));
     }
 }

@@ -3,6 +3,7 @@
 
 pub mod cache;
 mod connection;
+pub mod identity;
 pub mod queue;
 pub mod secrets;
 

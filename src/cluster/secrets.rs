@@ -18,8 +18,8 @@ use zeroize::Zeroizing;
 
 use super::{Cluster, DEADLINE, Error, Result, cache};
 use crate::{
-    resources::names::{ADOPT, DELETION_POLICY, REVISION, SPACE, SYNC},
-    secret::Value,
+    resources::names::{ADOPT, CONTENT, DELETION_POLICY, MANAGER, REVISION, SPACE, SYNC},
+    secret::{Content, Value},
 };
 
 /// A Secret by its metadata, as far as it concerns us. What the caches hold.
@@ -41,6 +41,8 @@ pub struct SecretMeta {
     pub space: Option<String>,
     /// The revision that it is annotated with.
     pub revision: Option<String>,
+    /// Since when its content is the same.
+    pub content: Option<Content>,
     /// The sync that its owner lets take it over.
     pub adopt: Option<String>,
     /// Whether it stays after its sync.
@@ -62,10 +64,18 @@ impl SecretMeta {
             sync: label(SYNC),
             space: label(SPACE),
             revision: annotation(REVISION),
+            content: annotation(CONTENT).and_then(|content| content.parse().ok()),
             adopt: annotation(ADOPT),
             retain: annotation(DELETION_POLICY).is_some_and(|policy| policy == "Retain"),
             terminating: meta.deletion_timestamp.is_some(),
         }
+    }
+
+    /// Since when its content is the same, as far as it can be told.
+    pub fn content(&self) -> Option<Content> {
+        let revision = self.revision.as_deref()?;
+        let told = self.content.clone().filter(|content| content.is_of(revision));
+        Some(told.unwrap_or_else(|| Content::untold(revision)))
     }
 
     /// The projection for the cache of managed Secrets.
@@ -100,6 +110,14 @@ pub struct FullSecret {
     pub data: BTreeMap<String, Value>,
 }
 
+/// The names in a map of an object's metadata, such as `f:labels`, that stand there by our own writes.
+pub fn written_by_us<'a>(meta: &'a ObjectMeta, field: &'a str) -> impl Iterator<Item = String> + 'a {
+    let entries = meta.managed_fields.iter().flatten();
+    let ours = entries.filter(|entry| entry.manager.as_deref() == Some(MANAGER));
+    let maps = ours.filter_map(move |entry| entry.fields_v1.as_ref()?.0.get("f:metadata")?.get(field)?.as_object());
+    maps.flat_map(|map| map.keys().filter_map(|key| key.strip_prefix("f:").map(ToOwned::to_owned)))
+}
+
 /// A Secret to write, whole.
 #[derive(Clone, Debug)]
 pub struct NewSecret {
@@ -129,18 +147,18 @@ impl Cluster {
 
     /// Creates a Secret. [`Error::Conflict`] where one of that name exists.
     pub async fn create_secret(&self, secret: &NewSecret) -> Result<SecretMeta> {
-        let body = self.send_secret(Method::POST, &path(&secret.namespace, None), body(secret, None)).await?;
+        let body = self.send_secret(Method::POST, &written(&secret.namespace, None), body(secret, None)).await?;
         read_meta(&body)
     }
 
     /// Writes a Secret over the one that was read: [`Error::Conflict`] when it moved since.
     pub async fn replace_secret(&self, secret: &NewSecret, over: &SecretMeta) -> Result<SecretMeta> {
-        let path = path(&secret.namespace, Some(&secret.name));
+        let path = written(&secret.namespace, Some(&secret.name));
         let body = self.send_secret(Method::PUT, &path, body(secret, Some(over))).await?;
         read_meta(&body)
     }
 
-    async fn send_secret(&self, method: Method, path: &str, body: Vec<u8>) -> Result<Zeroizing<Vec<u8>>> {
+    pub(super) async fn send_secret(&self, method: Method, path: &str, body: Vec<u8>) -> Result<Zeroizing<Vec<u8>>> {
         let request = Request::builder()
             .method(method)
             .uri(path)
@@ -167,6 +185,11 @@ impl Cluster {
 fn path(namespace: &str, name: Option<&str>) -> String {
     let name = name.map(|n| format!("/{n}")).unwrap_or_default();
     format!("/api/v1/namespaces/{namespace}/secrets{name}")
+}
+
+/// The same for a write: by name, so that what is ours can be told apart later.
+fn written(namespace: &str, name: Option<&str>) -> String {
+    format!("{}?fieldManager={MANAGER}", path(namespace, name))
 }
 
 /// What the server says of a refused write is kept only where it cannot quote the body.

@@ -23,7 +23,8 @@ use crate::{
     },
 };
 
-/// How many pods are told at once. One after the other, the last of 100 would wait for half a second.
+/// How many pods are told at once. One after the other, the last of 100 would wait for half a second; how long it does wait
+/// is a line of the benchmarks.
 const AT_ONCE: usize = 16;
 
 /// Tells pods, all at once. The first error that a retry mends is returned when all were tried.
@@ -56,7 +57,7 @@ async fn tell_one(ctx: &Context, telling: Telling) -> Result<()> {
 
 /// Whether a write with a UID says that its object has gone, or that another has its name: an apply to an absent object
 /// is a 409, a patch of another object a 422.
-fn has_gone(error: &Error) -> bool {
+pub fn has_gone(error: &Error) -> bool {
     match error {
         Error::NotFound | Error::Conflict(_) => true,
         Error::Invalid(why) => why.contains("metadata.uid: "),
@@ -86,7 +87,7 @@ pub async fn apply(ctx: &Context, known: &Known, plan: Plan) -> Result<Injected>
         (Plan::Inject { then, .. }, None) => return Ok(Injected { verdict: then, workload: None }),
         (Plan::Leave(injected), _) => return Ok(injected),
     };
-    match write(ctx, &workload, &body).await {
+    match write(ctx, &workload, INJECTION, &body).await {
         Ok(now) => {
             tell_of_injection(ctx, known, &then, workload.generation != now.generation);
             Ok(Injected { verdict: then, workload: Some(plan::as_status(&now, serving)) })
@@ -131,7 +132,7 @@ fn refused(
 /// Takes back exactly what was ours.
 pub async fn withdraw(ctx: &Context, app: &str, workload: &WorkloadMeta) -> Result<()> {
     let body = injection::withdrawal(workload.kind, identity(workload));
-    match write(ctx, workload, &body).await {
+    match write(ctx, workload, INJECTION, &body).await {
         Ok(_) => tracing::info!(workload = %workload.key(), app, "withdrew the injection"),
         Err(error) if has_gone(&error) => return Ok(()),
         Err(error) => return Err(error),
@@ -160,20 +161,35 @@ fn identity(workload: &WorkloadMeta) -> (&str, &str, &str) {
     (&workload.namespace, &workload.name, &workload.uid)
 }
 
+/// As whom a workload is applied to.
+#[derive(Clone, Copy)]
+pub struct By {
+    /// The concern in the name of the field manager.
+    pub concern: &'static str,
+    /// Whether fields that somebody else set are taken over.
+    pub force: bool,
+}
+
+const INJECTION: By = By { concern: CONCERN, force: false };
+
 /// Applies to a workload, and lets the cache know at once.
-async fn write(ctx: &Context, workload: &WorkloadMeta, body: &Json) -> Result<WorkloadMeta> {
+pub async fn write(ctx: &Context, workload: &WorkloadMeta, by: By, body: &Json) -> Result<WorkloadMeta> {
     match workload.kind {
-        WorkloadKind::Deployment => write_as::<Deployment>(ctx, workload, body).await,
-        WorkloadKind::StatefulSet => write_as::<StatefulSet>(ctx, workload, body).await,
+        WorkloadKind::Deployment => write_as::<Deployment>(ctx, workload, by, body).await,
+        WorkloadKind::StatefulSet => write_as::<StatefulSet>(ctx, workload, by, body).await,
     }
 }
 
-async fn write_as<K: Kind>(ctx: &Context, workload: &WorkloadMeta, body: &Json) -> Result<WorkloadMeta>
+async fn write_as<K: Kind>(ctx: &Context, workload: &WorkloadMeta, by: By, body: &Json) -> Result<WorkloadMeta>
 where
     PartialObjectMeta<K>: Kind,
 {
     let (namespace, name) = (Some(workload.namespace.as_str()), workload.name.as_str());
-    let answer = ctx.cluster.apply::<PartialObjectMeta<K>>(namespace, name, CONCERN, body).await?;
+    let answer = if by.force {
+        ctx.cluster.apply_ours::<PartialObjectMeta<K>>(namespace, name, by.concern, body).await?
+    } else {
+        ctx.cluster.apply::<PartialObjectMeta<K>>(namespace, name, by.concern, body).await?
+    };
     let now = WorkloadMeta::from_meta(workload.kind, answer.metadata);
     let now = now.ok_or_else(|| Error::Malformed("metadata is not complete".into()))?;
     ctx.caches.workloads(workload.kind).put(now.clone());

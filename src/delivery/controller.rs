@@ -6,6 +6,7 @@ use super::{
     apply,
     gather::{self, Known},
     plan::{self, Injected, Look},
+    restart::{self, Restarted},
     status,
 };
 use crate::{
@@ -14,7 +15,7 @@ use crate::{
         cache::Key,
         queue::{Lane, Next},
     },
-    operator::Context,
+    operator::{Context, pace::Weight},
     resources::{Reason, condition::has_reason, owner, reason::Retry},
 };
 
@@ -35,17 +36,23 @@ pub async fn look(ctx: &Arc<Context>, key: &Key) -> Next {
 
 async fn reconcile(ctx: &Context, mut known: Known) -> cluster::Result<Next> {
     let began = jiff::Timestamp::now();
+    ctx.paces.farewells.settled(&known.key);
     // Before everything else: flows wait for it.
     let told = apply::tell(ctx, plan::tellings(&known, began)).await;
-    let injected = inject(ctx, &known).await?;
+    let mut injected = inject(ctx, &known).await?;
+    let restarted = restart::apply::restart(ctx, &known, &mut injected).await?;
     for stray in &known.strays {
         apply::withdraw(ctx, &known.key.name, stray).await?;
     }
     known.pods = gather::pods(ctx, &known.key);
-    let retry = (injected.verdict.reason == Reason::InjectionFailed).then(|| Reason::InjectionFailed.retry());
-    write_status(ctx, &known, injected).await?;
+    let failed = [Some(&injected.verdict), restarted.hindrance.as_ref()].into_iter().flatten().find_map(|verdict| {
+        let is_ours = matches!(verdict.reason, Reason::InjectionFailed | Reason::RestartFailed);
+        is_ours.then(|| verdict.reason.retry())
+    });
+    let again = restarted.again;
+    write_status(ctx, &known, injected, restarted).await?;
     told?;
-    Ok(next(&known, began, retry))
+    Ok(next(&known, began, again, failed))
 }
 
 /// The workload, read only where it moved, and injected where that is missing.
@@ -60,9 +67,9 @@ async fn inject(ctx: &Context, known: &Known) -> cluster::Result<Injected> {
 }
 
 /// Writes the status where it differs; what only counts pods waits a while for more.
-async fn write_status(ctx: &Context, known: &Known, injected: Injected) -> cluster::Result<()> {
+async fn write_status(ctx: &Context, known: &Known, injected: Injected, restarted: Restarted) -> cluster::Result<()> {
     let old = known.app.status.as_ref();
-    let new = status::build(known, injected, jiff::Timestamp::now());
+    let new = status::build(known, injected, restarted, jiff::Timestamp::now());
     if let Some(weight) = status::weight(old, &new)
         && let Some(wait) = ctx.paces.flow_apps.wait(&known.key, weight)
     {
@@ -86,20 +93,27 @@ async fn write_status(ctx: &Context, known: &Known, injected: Injected) -> clust
 }
 
 /// When to look again, if nothing changes.
-fn next(known: &Known, began: jiff::Timestamp, retry: Option<Retry>) -> Next {
-    match (plan::next_signal(known, began, jiff::Timestamp::now()), retry) {
-        (Some(signal), _) => Next::After(signal),
+fn next(known: &Known, began: jiff::Timestamp, again: Option<Duration>, retry: Option<Retry>) -> Next {
+    let signal = plan::next_signal(known, began, jiff::Timestamp::now());
+    match ([signal, again].into_iter().flatten().min(), retry) {
+        (Some(soon), _) => Next::After(soon),
         (None, Some(retry)) => Next::Failed(retry),
         (None, None) => Next::OnChange,
     }
 }
 
-/// The FlowApp has gone: what was injected for it is withdrawn, unless the definition itself is going.
+/// The FlowApp has gone: what was injected for it is withdrawn, unless it comes again at once or the definition itself is
+/// going.
 async fn farewell(ctx: &Context, key: &Key) -> cluster::Result<Next> {
     ctx.paces.flow_apps.settled(key);
+    restart::apply::leave(ctx, key);
     let workloads = gather::injected_for(ctx, key);
     if workloads.is_empty() || gather::is_ending(ctx, &key.namespace) {
+        ctx.paces.farewells.settled(key);
         return Ok(Next::OnChange);
+    }
+    if let Some(wait) = ctx.paces.farewells.wait(key, Weight::Complete) {
+        return Ok(Next::After(wait));
     }
     let definition = gather::definition(ctx).await?;
     for workload in workloads {
@@ -108,5 +122,6 @@ async fn farewell(ctx: &Context, key: &Key) -> cluster::Result<Next> {
             apply::withdraw(ctx, &key.name, &workload).await?;
         }
     }
+    ctx.paces.farewells.settled(key);
     Ok(Next::OnChange)
 }

@@ -1,9 +1,10 @@
 //! How far a revision has come: who has loaded it, who lags and why. Pure.
 
-use std::{collections::BTreeSet, fmt, sync::Arc};
+use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use super::{
     pod::PodView,
+    restart,
     serving::Selected,
     signal::{self, Step},
 };
@@ -11,8 +12,10 @@ use crate::{
     resources::{
         FlowApp, Reason, Reload, SpaceSecretSync,
         condition::{State, Verdict},
+        flow_app::RestartPhase,
         sync::{DeliveryStatus, LaggingPod},
     },
+    secret::Content,
     sync::status::Delivery,
 };
 
@@ -36,6 +39,19 @@ pub enum Standing {
     NoAck,
     /// It never acknowledged anything, and we no longer ask.
     NeverAcked,
+    /// It is to be replaced, for it was started with something older.
+    AwaitingRestart,
+    /// It was started with it, and is not Ready.
+    NotReady,
+    /// The restart that is to bring it does not come to an end.
+    RestartStalled,
+}
+
+impl Standing {
+    /// Whether it is of a pod that is restarted, and not told.
+    fn is_of_a_restart(&self) -> bool {
+        matches!(self, Self::AwaitingRestart | Self::NotReady | Self::RestartStalled)
+    }
 }
 
 impl fmt::Display for Standing {
@@ -47,6 +63,9 @@ impl fmt::Display for Standing {
             Self::LoadFailed(why) => write!(f, "LoadFailed:{why}"),
             Self::NoAck => f.write_str("NoAck"),
             Self::NeverAcked => f.write_str("NeverAcked"),
+            Self::AwaitingRestart => f.write_str("AwaitingRestart"),
+            Self::NotReady => f.write_str("NotReady"),
+            Self::RestartStalled => f.write_str("RestartStalled"),
         }
     }
 }
@@ -82,11 +101,11 @@ pub struct Tally<'a> {
 }
 
 /// Counts pods.
-pub fn tally<'a>(pods: impl IntoIterator<Item = &'a PodView>, revision: &str, now: jiff::Timestamp) -> Tally<'a> {
+pub fn tally<'a>(pods: impl IntoIterator<Item = &'a PodView>, standing: impl Fn(&'a PodView) -> Standing) -> Tally<'a> {
     let mut tally = Tally::default();
     for pod in pods.into_iter().filter(|pod| pod.counts()) {
         tally.pods += 1;
-        match standing(pod, revision, now) {
+        match standing(pod) {
             Standing::Loaded => tally.loaded += 1,
             lags => tally.lagging.push((pod, lags)),
         }
@@ -114,14 +133,18 @@ impl Tally<'_> {
         format!("{}/{}", self.loaded, self.pods)
     }
 
+    /// What a condition says of all pods together.
+    pub fn say(&self, state: State, reason: Reason, revision: &str) -> Verdict {
+        let (loaded, count) = (self.loaded.to_string(), self.pods.to_string());
+        Verdict::new(state, reason, &[("loaded", &loaded), ("count", &count), ("revision", revision)])
+    }
+
     /// What a condition says of it. What somebody must look at goes before what only takes time.
     pub fn verdict(&self, revision: &str, words: &Words) -> Verdict {
-        let say = |state: State, reason: Reason, concerned: &[&str]| {
-            let (loaded, count) = (self.loaded.to_string(), self.pods.to_string());
-            let (few, pods) = (concerned.len().to_string(), name_some(concerned));
-            let count = if concerned.is_empty() { count } else { few };
-            let args = [("loaded", &*loaded), ("count", &count), ("revision", revision), ("pods", &pods)];
-            Verdict::new(state, reason, &args)
+        let say = |state: State, reason: Reason| self.say(state, reason, revision);
+        let name = |state: State, reason: Reason, concerned: &[&str]| {
+            let (count, pods) = (concerned.len().to_string(), name_some(concerned));
+            Verdict::new(state, reason, &[("count", &*count), ("revision", revision), ("pods", &pods)])
         };
         let those = |wanted: fn(&Standing) -> bool| -> Vec<&str> {
             self.lagging.iter().filter(|(_, standing)| wanted(standing)).map(|(pod, _)| pod.name.as_str()).collect()
@@ -129,15 +152,20 @@ impl Tally<'_> {
         let gave_up = those(|standing| *standing == Standing::NoAck);
         let failed = those(|standing| matches!(standing, Standing::LoadFailed(_)));
         let mute = those(|standing| *standing == Standing::NeverAcked);
-        let silent = self.lagging.iter().all(|(pod, _)| pod.loaded.is_none());
+        let stalled = those(|standing| *standing == Standing::RestartStalled);
+        let silent = self.lagging.iter().all(|(pod, stands)| pod.loaded.is_none() && !stands.is_of_a_restart());
         match () {
-            () if self.pods == 0 => say(State::True, Reason::NoPods, &[]),
-            () if self.lagging.is_empty() => say(State::True, words.all, &[]),
-            () if !failed.is_empty() => say(State::False, Reason::LoadFailed, &failed),
-            () if !gave_up.is_empty() => say(State::False, Reason::NoAck, &gave_up),
-            () if mute.len() == self.lagging.len() => say(State::Unknown, Reason::NeverAcked, &mute),
-            () if silent => say(State::Unknown, Reason::AwaitingAck, &[]),
-            () => say(words.on_the_way.0, words.on_the_way.1, &[]),
+            () if self.pods == 0 => say(State::True, Reason::NoPods),
+            () if self.lagging.is_empty() => say(State::True, words.all),
+            () if !failed.is_empty() => name(State::False, Reason::LoadFailed, &failed),
+            () if !gave_up.is_empty() => name(State::False, Reason::NoAck, &gave_up),
+            () if !stalled.is_empty() => {
+                let why = format!("{}; the status of their FlowApp says why", name_some(&stalled));
+                Verdict::new(false, Reason::RestartStalled, &[("revision", revision), ("why", &why)])
+            }
+            () if mute.len() == self.lagging.len() => name(State::Unknown, Reason::NeverAcked, &mute),
+            () if silent => say(State::Unknown, Reason::AwaitingAck),
+            () => say(words.on_the_way.0, words.on_the_way.1),
         }
     }
 }
@@ -148,10 +176,11 @@ fn name_some(pods: &[&str]) -> String {
     if more == 0 { named } else { format!("{named} and {more} more") }
 }
 
-/// How far a revision of a sync has come, from everything of its namespace. Pods of Hot apps count.
+/// How far what a sync's Secret holds has come, a revision and since when its content is the same, from everything of its
+/// namespace. Pods of Hot apps count by their word, those of Restart apps by their age.
 pub fn delivery_of(
     sync: &SpaceSecretSync,
-    revision: Option<&str>,
+    held: Option<(&str, &Content)>,
     apps: &[Arc<FlowApp>],
     syncs: &[Arc<SpaceSecretSync>],
     pods: &[Arc<PodView>],
@@ -159,17 +188,21 @@ pub fn delivery_of(
 ) -> Delivery {
     let selected = Selected::new(sync, apps, syncs);
     let served: Vec<_> = selected.served().collect();
-    let hot = served.iter().filter(|app| app.spec.effective_reload() == Reload::Hot);
-    let hot: BTreeSet<&str> = hot.filter_map(|app| app.metadata.name.as_deref()).collect();
-    let pods = pods.iter().map(|pod| &**pod).filter(|pod| hot.contains(pod.flow_app.as_str()));
-    let Some(revision) = revision else {
+    let counted = served.iter().filter(|app| app.spec.effective_reload() != Reload::None);
+    let counted: BTreeMap<&str, &FlowApp> =
+        counted.filter_map(|app| Some((app.metadata.name.as_deref()?, &***app))).collect();
+    let pods = pods.iter().map(|pod| &**pod).filter(|pod| counted.contains_key(pod.flow_app.as_str()));
+    let Some((revision, content)) = held else {
         let pods = pods.filter(|pod| pod.counts()).count();
         let status =
             DeliveryStatus { flow_apps: served.len(), pods, summary: format!("0/{pods}"), ..DeliveryStatus::default() };
         let nothing = Verdict::new(State::Unknown, Reason::NothingToLoad, &[]);
         return Delivery { status, verdict: or_taken(nothing, &selected) };
     };
-    let tally = tally(pods, revision, now);
+    let tally = tally(pods, |pod| match counted.get(pod.flow_app.as_str()) {
+        Some(app) if app.spec.effective_reload() == Reload::Restart => restart::standing(pod, content, phase(app)),
+        _ => standing(pod, revision, now),
+    });
     let lagging = tally.lagging.iter().take(MAX_LAGGING).map(|(pod, standing)| LaggingPod {
         flow_app: pod.flow_app.clone(),
         pod: pod.name.clone(),
@@ -182,12 +215,24 @@ pub fn delivery_of(
         summary: tally.summary(),
         lagging: lagging.collect(),
     };
-    Delivery { status, verdict: or_taken(tally.verdict(revision, &DELIVERED), &selected) }
+    let rolls = counted.values().any(|app| phase(app).is_some_and(|phase| phase != RestartPhase::Done));
+    let verdict = match tally.verdict(revision, &DELIVERED) {
+        // All that run now have it, and others are on their way: between an old pod and a new one there may be none.
+        verdict if rolls && verdict.state == State::True => tally.say(State::False, Reason::Restarting, revision),
+        verdict => verdict,
+    };
+    Delivery { status, verdict: or_taken(verdict, &selected) }
+}
+
+/// How far the restart of an app is, where it is restarted.
+fn phase(app: &FlowApp) -> Option<RestartPhase> {
+    let restarts = app.spec.effective_reload() == Reload::Restart;
+    app.status.as_ref().filter(|_| restarts)?.restart.as_ref().map(|restart| restart.phase)
 }
 
 /// An app that the sync selects and an older one serves has not got it. What somebody must look at goes before.
 fn or_taken(verdict: Verdict, selected: &Selected) -> Verdict {
-    let worse = [Reason::LoadFailed, Reason::NoAck].contains(&verdict.reason);
+    let worse = [Reason::LoadFailed, Reason::NoAck, Reason::RestartStalled].contains(&verdict.reason);
     match selected.taken().next() {
         Some((app, other)) if !worse => {
             let name = |meta: &kube::core::ObjectMeta| meta.name.clone().unwrap_or_default();
@@ -201,9 +246,16 @@ fn or_taken(verdict: Verdict, selected: &Selected) -> Verdict {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::delivery::sample::{R1, R2, acked, app, at_ms, failed, pod, shared, sync, told};
+    use crate::{
+        delivery::sample::{CAME, R1, R2, acked, app, at_ms, failed, pod, shared, sync, told},
+        resources::{FlowAppStatus, flow_app::RestartStatus},
+    };
 
     const NOW: i64 = 1_000_000;
+
+    fn content() -> Content {
+        Content { revision: R2.into(), since: at_ms(CAME) }
+    }
 
     fn named(name: &str) -> PodView {
         pod(name, "ingest")
@@ -212,7 +264,7 @@ mod tests {
     fn delivery(pods: Vec<PodView>) -> Delivery {
         delivery_of(
             &sync("s", 1),
-            Some(R2),
+            Some((R2, &content())),
             &shared([app("ingest")]),
             &shared([sync("s", 1)]),
             &shared(pods),
@@ -301,22 +353,58 @@ mod tests {
         assert_eq!(delivery(vec![starting, ending, loaded("c")]).status.summary, "1/1");
     }
 
+    fn with_reload(name: &str, reload: Reload) -> FlowApp {
+        let mut app = app(name);
+        app.spec.reload = Some(reload);
+        app
+    }
+
     #[test]
-    fn only_pods_of_hot_apps_that_this_sync_serves_count() {
-        let with_reload = |name: &str, reload| {
-            let mut app = app(name);
-            app.spec.reload = Some(reload);
-            app
-        };
+    fn only_pods_of_apps_that_are_told_or_restarted_and_that_this_sync_serves_count() {
         let apps =
             [with_reload("hot", Reload::Hot), with_reload("cold", Reload::Restart), with_reload("none", Reload::None)];
         let pods = ["hot", "cold", "none", "unbound"].map(|app| pod(&format!("pod-of-{app}"), app));
         let (apps, pods) = (shared(apps), shared(pods));
         let syncs = shared([sync("old", 1), sync("new", 2)]);
-        let old = delivery_of(&syncs[0], Some(R2), &apps, &syncs, &pods, at_ms(NOW)).status;
-        assert_eq!((old.flow_apps, old.pods, old.lagging[0].pod.as_str()), (3, 1, "pod-of-hot"));
-        let new = delivery_of(&syncs[1], Some(R2), &apps, &syncs, &pods, at_ms(NOW));
+        let old = delivery_of(&syncs[0], Some((R2, &content())), &apps, &syncs, &pods, at_ms(NOW)).status;
+        let lagging: Vec<_> = old.lagging.iter().map(|lags| (lags.pod.as_str(), lags.reason.as_str())).collect();
+        assert_eq!(lagging, [("pod-of-cold", "AwaitingRestart"), ("pod-of-hot", "NotTold")]);
+        assert_eq!((old.flow_apps, old.pods), (3, 2));
+        let new = delivery_of(&syncs[1], Some((R2, &content())), &apps, &syncs, &pods, at_ms(NOW));
         assert_eq!((new.status.flow_apps, new.status.pods), (0, 0));
+    }
+
+    #[test]
+    fn a_restart_is_delivered_when_its_pods_are_younger_than_the_content_and_ready() {
+        use Reason::{Delivered, Delivering, NoPods, RestartStalled, Restarting};
+        use RestartPhase::{Done, Held, Rolling, Stalled, Waiting};
+        let made = |name: &str, ms| PodView { created: Some(at_ms(ms)), flow_app: "cold".into(), ..pod(name, "cold") };
+        let (old, new) = (made("old", CAME), made("new", CAME + 60_000));
+        let unready = PodView { ready: false, ..new.clone() };
+        let table = [
+            (vec![], Done, State::True, NoPods, "0/0"),
+            (vec![], Rolling, State::False, Restarting, "0/0"),
+            (vec![new.clone()], Done, State::True, Delivered, "1/1"),
+            (vec![new.clone()], Rolling, State::False, Restarting, "1/1"),
+            (vec![old.clone(), new.clone()], Rolling, State::False, Delivering, "1/2"),
+            (vec![old.clone()], Waiting, State::False, Delivering, "0/1"),
+            (vec![unready], Rolling, State::False, Delivering, "0/1"),
+            (vec![old.clone(), new.clone()], Stalled, State::False, RestartStalled, "1/2"),
+            (vec![old], Held, State::False, RestartStalled, "0/1"),
+            // A Hot app beside it: what both say together is the worse.
+            (vec![new.clone(), loaded("hot")], Done, State::True, Delivered, "2/2"),
+            (vec![new, gave_up("hot")], Done, State::False, Reason::NoAck, "1/2"),
+        ];
+        for (pods, phase, state, reason, summary) in table {
+            let mut cold = with_reload("cold", Reload::Restart);
+            let restart = Some(RestartStatus { revision: R2.into(), phase });
+            cold.status = Some(FlowAppStatus { restart, ..FlowAppStatus::default() });
+            let (apps, syncs) = (shared([cold, app("ingest")]), shared([sync("s", 1)]));
+            let delivery = delivery_of(&syncs[0], Some((R2, &content())), &apps, &syncs, &shared(pods), at_ms(NOW));
+            let found = (delivery.verdict.state, delivery.verdict.reason, delivery.status.summary.as_str());
+            assert_eq!(found, (state, reason, summary), "{phase:?}");
+            assert!(!delivery.verdict.message.contains('{'), "{}", delivery.verdict.message);
+        }
     }
 
     #[test]
@@ -331,7 +419,7 @@ mod tests {
         let (syncs, apps) = (shared([old, sync("new", 2)]), shared([app("ingest"), own]));
         let told = |pod: PodView| {
             let pods = shared([PodView { flow_app: "own".into(), ..pod }]);
-            delivery_of(&syncs[1], Some(R2), &apps, &syncs, &pods, at_ms(NOW)).verdict
+            delivery_of(&syncs[1], Some((R2, &content())), &apps, &syncs, &pods, at_ms(NOW)).verdict
         };
         let taken = told(loaded("a"));
         assert_eq!((taken.state, taken.reason), (State::False, Reason::FlowAppTaken));
@@ -339,7 +427,7 @@ mod tests {
         assert_eq!(told(gave_up("a")).reason, Reason::NoAck);
         let unsynced = delivery_of(&syncs[1], None, &apps, &syncs, &[], at_ms(NOW)).verdict;
         assert_eq!(unsynced.reason, Reason::FlowAppTaken);
-        let old = delivery_of(&syncs[0], Some(R2), &apps, &syncs, &[], at_ms(NOW)).verdict;
+        let old = delivery_of(&syncs[0], Some((R2, &content())), &apps, &syncs, &[], at_ms(NOW)).verdict;
         assert_eq!(old.reason, Reason::NoPods);
     }
 

@@ -14,13 +14,18 @@ use kube::core::ObjectMeta;
 use super::{
     injection,
     pod::PodView,
+    restart::{self, Rollout},
     serving,
     workload::{WorkloadKind, WorkloadMeta},
 };
 use crate::{
-    cluster::{self, cache::Key},
+    cluster::{
+        self,
+        cache::{Item, Key},
+    },
     operator::Context,
     resources::{FlowApp, Reload},
+    secret::Content,
 };
 
 /// What is known of a FlowApp without asking anybody.
@@ -51,6 +56,8 @@ pub struct Serving {
     pub secret: String,
     /// What that holds, once it is there.
     pub revision: Option<String>,
+    /// Since when it holds that.
+    pub content: Option<Content>,
 }
 
 impl Known {
@@ -108,7 +115,8 @@ fn serving(ctx: &Context, app: &FlowApp) -> Option<Serving> {
     let secret = serving.spec.target_name(&sync).to_owned();
     let managed = ctx.caches.managed.get(&Key::new(namespace, &secret));
     let managed = managed.filter(|managed| managed.sync.as_deref() == Some(&sync) && !managed.terminating);
-    Some(Serving { revision: managed.and_then(|managed| managed.revision.clone()), sync, secret })
+    let content = managed.as_ref().and_then(|managed| managed.content());
+    Some(Serving { revision: managed.and_then(|managed| managed.revision.clone()), content, sync, secret })
 }
 
 fn names(app: &FlowApp, workload: &WorkloadMeta) -> bool {
@@ -143,6 +151,18 @@ pub fn orphans(ctx: &Context) -> Vec<Key> {
     orphans
 }
 
+/// The FlowApps whose workloads were rolled and are not known to have come to an end: those that count for a new leader.
+pub fn rolling(ctx: &Context) -> impl Iterator<Item = Key> {
+    let apps = ctx.caches.flow_apps.all().into_iter().filter(|app| app.spec.effective_reload() == Reload::Restart);
+    apps.filter_map(|app| {
+        let (key, reference) = (app.key(), &app.spec.workload_ref);
+        let kind = WorkloadKind::parse(&reference.kind)?;
+        let workload = ctx.caches.workloads(kind).get(&Key::new(&key.namespace, &reference.name))?;
+        let status = app.status.as_ref().and_then(|status| status.restart.as_ref());
+        restart::takes_a_place(workload.restarted_for.as_deref(), status).then_some(key)
+    })
+}
+
 /// Whether the whole namespace is on its way out, so that nothing of it is worth a roll.
 pub fn is_ending(ctx: &Context, namespace: &str) -> bool {
     ctx.caches.namespaces.get(&Key::cluster(namespace)).is_some_and(|namespace| namespace.terminating)
@@ -157,12 +177,14 @@ pub struct Workload {
     pub template: PodTemplateSpec,
     /// Whether the volume in it is ours.
     pub owned: bool,
+    /// How far it is with its template.
+    pub rollout: Rollout,
 }
 
 impl Workload {
-    fn new(kind: WorkloadKind, meta: ObjectMeta, template: Option<PodTemplateSpec>) -> Option<Self> {
+    fn new(kind: WorkloadKind, meta: ObjectMeta, template: Option<PodTemplateSpec>, rollout: Rollout) -> Option<Self> {
         let owned = injection::owns_volume(meta.managed_fields.as_deref().unwrap_or_default());
-        Some(Self { meta: WorkloadMeta::from_meta(kind, meta)?, template: template?, owned })
+        Some(Self { meta: WorkloadMeta::from_meta(kind, meta)?, template: template?, owned, rollout })
     }
 }
 
@@ -172,11 +194,17 @@ pub async fn workload(ctx: &Context, known: &WorkloadMeta) -> cluster::Result<Op
     let read = match known.kind {
         WorkloadKind::Deployment => {
             let read = ctx.cluster.get::<Deployment>(namespace, name).await?;
-            read.and_then(|read| Workload::new(known.kind, read.metadata, read.spec.map(|spec| spec.template)))
+            read.and_then(|read| {
+                let rollout = Rollout::of_deployment(&read);
+                Workload::new(known.kind, read.metadata, read.spec.map(|spec| spec.template), rollout)
+            })
         }
         WorkloadKind::StatefulSet => {
             let read = ctx.cluster.get::<StatefulSet>(namespace, name).await?;
-            read.and_then(|read| Workload::new(known.kind, read.metadata, read.spec.map(|spec| spec.template)))
+            read.and_then(|read| {
+                let rollout = Rollout::of_stateful_set(&read);
+                Workload::new(known.kind, read.metadata, read.spec.map(|spec| spec.template), rollout)
+            })
         }
     };
     Ok(read.filter(|read| !read.meta.terminating))

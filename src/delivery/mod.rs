@@ -8,6 +8,7 @@ pub mod gather;
 pub mod injection;
 pub mod plan;
 pub mod pod;
+pub mod restart;
 #[cfg(test)]
 mod sample;
 pub mod serving;
@@ -17,20 +18,21 @@ pub mod workload;
 
 use std::sync::Arc;
 
-pub use gather::orphans;
+pub use gather::{orphans, rolling};
 
 use crate::{
     resources::{FlowApp, SpaceSecretSync},
+    secret::Content,
     sync::status::Delivery,
 };
 
 /// How far the current revision of a sync has come, from everything of its namespace.
 pub fn delivery_of(
     sync: &SpaceSecretSync,
-    revision: Option<&str>,
+    held: Option<(&str, &Content)>,
     apps: &[Arc<FlowApp>],
     syncs: &[Arc<SpaceSecretSync>],
     pods: &[Arc<pod::PodView>],
 ) -> Delivery {
-    delivered::delivery_of(sync, revision, apps, syncs, pods, jiff::Timestamp::now())
+    delivered::delivery_of(sync, held, apps, syncs, pods, jiff::Timestamp::now())
 }

@@ -157,7 +157,7 @@ pub enum Plan {
     /// The injection is applied to this container.
     Inject {
         /// The workload.
-        workload: WorkloadMeta,
+        workload: Box<WorkloadMeta>,
         /// The container.
         container: String,
         /// The sources of the volume.
@@ -187,7 +187,7 @@ pub fn plan(known: &Known, read: Option<&Workload>) -> Plan {
     let verdict = match injection::compare(found, &wanted) {
         Injection::Missing { container, sources } => {
             let then = say(true, Reason::Injected, "");
-            return Plan::Inject { workload: read.meta.clone(), container, sources, then };
+            return Plan::Inject { workload: Box::new(read.meta.clone()), container, sources, then };
         }
         Injection::Ours | Injection::Declared => say(true, Reason::Injected, ""),
         Injection::NoContainer { container } => say(false, Reason::ContainerNotFound, &container),
@@ -208,6 +208,7 @@ mod tests {
 
     use super::*;
     use crate::{
+        delivery::restart::Rollout,
         delivery::sample::{R1, R2, acked, app, at_ms, known, pod, shared, told, workload},
         resources::{FlowAppStatus, Reload, condition::Conditions},
     };
@@ -307,7 +308,8 @@ mod tests {
     }
 
     fn read_as(template: serde_json::Value, owned: bool) -> Workload {
-        Workload { meta: workload(), template: serde_json::from_value(template).unwrap(), owned }
+        let template = serde_json::from_value(template).unwrap();
+        Workload { meta: workload(), template, owned, rollout: Rollout::default() }
     }
 
     fn bare() -> serde_json::Value {
@@ -328,7 +330,8 @@ mod tests {
         let then =
             Verdict { message: "Deployment ingest mounts Secret secrets at /var/run/spacesync".into(), ..injected() };
         let sources = injection::sources_for("secrets");
-        let inject = Plan::Inject { workload: workload(), container: "node-red".into(), sources, then: then.clone() };
+        let inject =
+            Plan::Inject { workload: Box::new(workload()), container: "node-red".into(), sources, then: then.clone() };
         assert_eq!(plan(&read_as(bare(), false)), inject);
         assert_eq!(plan(&read_as(bare(), true)), inject, "an injection that was undone");
         let as_it_is = known().serving.map(|serving| as_status(&workload(), &serving));

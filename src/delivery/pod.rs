@@ -4,7 +4,7 @@ use k8s_openapi::api::core::v1::Pod;
 
 use crate::{
     cluster::cache::{Item, Key, version_number},
-    resources::names::{FLOW_APP, FLOW_APP_VERSION, LEGACY_NODES, LOADED, REVISION, RUNTIME, SIGNAL},
+    resources::names::{FLOW_APP, FLOW_APP_VERSION, LEGACY_NODES, LOADED, RESTARTED_FOR, REVISION, RUNTIME, SIGNAL},
 };
 
 /// Whoever may edit a pod may write its annotations: what of them stands in a status is capped.
@@ -29,8 +29,10 @@ pub struct PodView {
     pub started: bool,
     /// Whether it is Ready.
     pub ready: bool,
-    /// Whether it is being deleted.
+    /// Whether it is on its way out: being deleted, or ended, as an evicted one that nobody has deleted yet.
     pub terminating: bool,
+    /// The revision that its template was rolled for.
+    pub restarted_for: Option<String>,
     /// The revision that it was told.
     pub revision: Option<String>,
     /// The Flow App's version that it was told.
@@ -68,7 +70,8 @@ impl PodView {
         let conditions = status.and_then(|s| s.conditions.as_deref()).unwrap_or_default();
         let condition = |type_| conditions.iter().find(|c| c.type_ == type_);
         let containers = status.and_then(|s| s.container_statuses.as_deref()).unwrap_or_default();
-        let running = status.and_then(|s| s.phase.as_deref()) == Some("Running");
+        let phase = status.and_then(|s| s.phase.as_deref());
+        let running = phase == Some("Running");
         Some(Self {
             namespace: meta.namespace.clone()?,
             name: meta.name.clone()?,
@@ -78,7 +81,8 @@ impl PodView {
             created: meta.creation_timestamp.as_ref().map(|at| at.0),
             started: running && containers.iter().any(|c| c.started == Some(true)),
             ready: condition("Ready").is_some_and(|c| c.status == "True"),
-            terminating: meta.deletion_timestamp.is_some(),
+            terminating: meta.deletion_timestamp.is_some() || matches!(phase, Some("Succeeded" | "Failed")),
+            restarted_for: annotation(RESTARTED_FOR),
             revision: annotation(REVISION),
             flow_app_version: annotation(FLOW_APP_VERSION),
             signal: annotation(SIGNAL),
@@ -142,6 +146,16 @@ mod tests {
         assert!(pod.counts());
         assert_eq!(pod.loaded, Some(Ack { loaded: true, reason: "Loaded".into(), revision: "1-aa".into() }));
         assert_eq!((pod.runtime.as_deref(), pod.legacy_nodes), (Some(runtime), Some(3)));
+    }
+
+    #[test]
+    fn one_that_ended_is_on_its_way_out_like_one_that_is_deleted() {
+        let in_phase = |phase: &str| {
+            let pod = json!({"metadata": {"namespace": "ns", "name": "p", "uid": "u", "resourceVersion": "7",
+                             "labels": {"spacesync.dev/flow-app": "ingest"}}, "status": {"phase": phase}});
+            PodView::project(serde_json::from_value(pod).unwrap()).unwrap().terminating
+        };
+        assert_eq!(["Pending", "Running", "Succeeded", "Failed"].map(in_phase), [false, false, true, true]);
     }
 
     #[test]

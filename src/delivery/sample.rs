@@ -10,13 +10,16 @@ use super::{
     pod::{Ack, PodView},
     workload::{WorkloadKind, WorkloadMeta},
 };
-use crate::cluster::cache::Key;
 use crate::resources::{FlowApp, FlowAppSpec, SpaceSecretSync, SpaceSecretSyncSpec, flow_app::WorkloadRef};
+use crate::{cluster::cache::Key, secret::Content};
 
 /// The revision that tests speak of.
 pub const R1: &str = "1-00000000000000aa";
 /// The one after it.
 pub const R2: &str = "2-00000000000000bb";
+
+/// When the content of [`R2`] came.
+pub const CAME: i64 = 500_000;
 
 pub fn at_ms(ms: i64) -> jiff::Timestamp {
     jiff::Timestamp::from_millisecond(ms).unwrap()
@@ -83,6 +86,8 @@ pub fn workload() -> WorkloadMeta {
         generation: 3,
         flow_app: Some("ingest".into()),
         injected: Some(at_ms(5_000)),
+        restarted_for: None,
+        restarted: None,
         terminating: false,
     }
 }
@@ -92,7 +97,12 @@ pub fn known() -> Known {
     Known {
         key: Key::new("ns", "ingest"),
         app: Arc::new(app("ingest")),
-        serving: Some(Serving { sync: "secrets".into(), secret: "secrets".into(), revision: Some(R2.into()) }),
+        serving: Some(Serving {
+            sync: "secrets".into(),
+            secret: "secrets".into(),
+            revision: Some(R2.into()),
+            content: Some(Content { revision: R2.into(), since: at_ms(CAME) }),
+        }),
         holder: None,
         workload: Some(Arc::new(workload())),
         strays: Vec::new(),

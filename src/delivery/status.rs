@@ -9,13 +9,14 @@ use super::{
     gather::Known,
     plan::Injected,
     pod::PodView,
+    restart::{self, Restarted},
 };
 use crate::{
     operator::pace::Weight,
     resources::{
         FlowAppStatus, Reason, Reload,
         condition::{Conditions, State, Verdict, find, new_warning},
-        flow_app::PodRevision,
+        flow_app::{PodRevision, RestartPhase},
     },
 };
 
@@ -26,11 +27,15 @@ const MAX_PODS: usize = 50;
 const FIRST_WITH_PLUGIN: (u64, u64, u64) = (5, 3, 0);
 
 /// What the status is to say.
-pub fn build(known: &Known, injected: Injected, now: jiff::Timestamp) -> FlowAppStatus {
+pub fn build(known: &Known, injected: Injected, restarted: Restarted, now: jiff::Timestamp) -> FlowAppStatus {
     let spec = &known.app.spec;
     let revision = known.serving.as_ref().and_then(|serving| serving.revision.clone());
+    let phase = restarted.status.as_ref().map(|status| status.phase);
     let pods = known.pods.iter().map(|pod| &**pod);
-    let tally = delivered::tally(pods, revision.as_deref().unwrap_or_default(), now);
+    let tally = delivered::tally(pods, |pod| match restart::content(known) {
+        Some(content) => restart::standing(pod, content, phase),
+        None => delivered::standing(pod, revision.as_deref().unwrap_or_default(), now),
+    });
     FlowAppStatus {
         observed_generation: known.app.metadata.generation,
         sync: known.serving.as_ref().map(|serving| serving.sync.clone()),
@@ -41,14 +46,16 @@ pub fn build(known: &Known, injected: Injected, now: jiff::Timestamp) -> FlowApp
         summary: Some(tally.summary()),
         pod_revisions: pod_revisions(known, &tally),
         legacy_nodes: known.pods.iter().filter(|pod| pod.counts()).filter_map(|pod| pod.legacy_nodes).max(),
-        conditions: conditions(known, &injected.verdict, &tally, now),
+        conditions: conditions(known, &injected.verdict, &restarted, &tally, now),
         workload: injected.workload,
+        restart: restarted.status,
         revision,
     }
 }
 
 fn pod_revisions(known: &Known, tally: &Tally) -> Vec<PodRevision> {
-    let told = known.told_revision().is_some();
+    // The pods of an app that is neither told nor restarted lag behind nothing.
+    let told = known.told_revision().is_some() || restart::content(known).is_some();
     let lagging: BTreeMap<&str, &Standing> = tally.lagging.iter().map(|(pod, why)| (pod.name.as_str(), why)).collect();
     let entry = |pod: &PodView| PodRevision {
         pod: pod.name.clone(),
@@ -71,6 +78,7 @@ fn pod_revisions(known: &Known, tally: &Tally) -> Vec<PodRevision> {
 fn conditions(
     known: &Known,
     injected: &Verdict,
+    restarted: &Restarted,
     tally: &Tally,
     now: jiff::Timestamp,
 ) -> Vec<k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition> {
@@ -80,7 +88,7 @@ fn conditions(
     Conditions::over(old, known.app.metadata.generation, now)
         .set("Ready", &ready)
         .set("Injected", injected)
-        .set("Loaded", &loaded(known, tally))
+        .set("Loaded", &loaded(known, restarted, tally))
         .set("Supported", &supported(&known.app.spec.version))
         .set_while("Reconciling", reconciling.as_ref())
         .set_while("Stalled", stalled.as_ref())
@@ -108,14 +116,20 @@ fn progress(ready: &Verdict) -> (Option<Verdict>, Option<Verdict>) {
     }
 }
 
-fn loaded(known: &Known, tally: &Tally) -> Verdict {
-    let reload = known.app.spec.effective_reload();
-    if reload != Reload::Hot {
-        return Verdict::new(State::Unknown, Reason::NotSignalled, &[("reload", &format!("{reload:?}"))]);
-    }
-    match known.told_revision() {
-        Some(revision) => tally.verdict(revision, &delivered::LOADED),
-        None => Verdict::new(State::Unknown, Reason::NothingToLoad, &[]),
+fn loaded(known: &Known, restarted: &Restarted, tally: &Tally) -> Verdict {
+    let nothing = || Verdict::new(State::Unknown, Reason::NothingToLoad, &[]);
+    match known.app.spec.effective_reload() {
+        Reload::Hot => known.told_revision().map_or_else(nothing, |told| tally.verdict(told, &delivered::LOADED)),
+        Reload::Restart => restart::content(known).map_or_else(nothing, |content| {
+            let rolls = restarted.status.as_ref().is_some_and(|status| status.phase != RestartPhase::Done);
+            let (state, reason) = match () {
+                () if rolls || !tally.lagging.is_empty() => (State::Unknown, Reason::Restarting),
+                () if tally.pods == 0 => (State::True, Reason::NoPods),
+                () => (State::True, Reason::Restarted),
+            };
+            restarted.hindrance.clone().unwrap_or_else(|| tally.say(state, reason, &content.revision))
+        }),
+        Reload::None => Verdict::new(State::Unknown, Reason::NotSignalled, &[("reload", "None")]),
     }
 }
 
@@ -145,9 +159,14 @@ pub fn weight(old: Option<&FlowAppStatus>, new: &FlowAppStatus) -> Option<Weight
     Some(if only_counts { Weight::of_counts(loaded(old).as_ref(), loaded(new).as_ref()) } else { Weight::News })
 }
 
-/// What is newly to be told as a Warning: a reason of `Ready` that was not there before.
+/// What is newly to be told as a Warning: a reason of `Ready` that was not there before, or what a restart met. What the
+/// pods say is told of the sync, for all apps together.
 pub fn warning<'a>(old: Option<&FlowAppStatus>, new: &'a FlowAppStatus) -> Option<(Reason, &'a str)> {
-    new_warning(old.map_or(&[], |old| &old.conditions), &new.conditions, "Ready")
+    let new_of = |type_| new_warning(old.map_or(&[], |old| &old.conditions), &new.conditions, type_);
+    let of_restart = |(reason, _): &(Reason, _)| {
+        [Reason::RestartStalled, Reason::RestartHeld, Reason::RestartFailed].contains(reason)
+    };
+    new_of("Ready").or_else(|| new_of("Loaded").filter(of_restart))
 }
 
 #[cfg(test)]
@@ -156,8 +175,8 @@ mod tests {
 
     use super::*;
     use crate::{
-        delivery::sample::{R1, R2, acked, at_ms, failed, known, pod, shared, told},
-        resources::flow_app::WorkloadStatus,
+        delivery::sample::{CAME, R1, R2, acked, at_ms, failed, known, pod, shared, told},
+        resources::flow_app::{RestartStatus, WorkloadStatus},
     };
 
     const NOW: i64 = 1_000_000;
@@ -176,7 +195,7 @@ mod tests {
     }
 
     fn built(known: &Known, injected: Injected) -> FlowAppStatus {
-        build(known, injected, at_ms(NOW))
+        build(known, injected, Restarted::default(), at_ms(NOW))
     }
 
     #[test]
@@ -230,14 +249,54 @@ mod tests {
 
     #[test]
     fn an_app_that_is_not_told_says_so() {
-        for reload in [Reload::None, Reload::Restart] {
-            let mut known = Known { pods: shared([pod("a", "ingest")]), ..known() };
-            Arc::make_mut(&mut known.app).spec.reload = Some(reload);
-            let status = built(&known, injected());
-            assert_eq!(condition(&status, "Loaded"), Some(("Unknown", "NotSignalled")));
-            assert_eq!(status.pod_revisions[0].reason.as_deref(), Some("NotSignalled"));
-            assert_eq!((status.summary.as_deref(), status.reload), (Some("0/1"), Some(reload)));
+        let mut known = Known { pods: shared([pod("a", "ingest")]), ..known() };
+        Arc::make_mut(&mut known.app).spec.reload = Some(Reload::None);
+        let status = built(&known, injected());
+        assert_eq!(condition(&status, "Loaded"), Some(("Unknown", "NotSignalled")));
+        assert_eq!(status.pod_revisions[0].reason.as_deref(), Some("NotSignalled"));
+        assert_eq!((status.summary.as_deref(), status.reload), (Some("0/1"), Some(Reload::None)));
+    }
+
+    #[test]
+    fn an_app_that_is_restarted_counts_its_pods_by_what_they_were_started_with() {
+        use RestartPhase::{Done, Rolling, Stalled, Waiting};
+        let made = |name: &str, ms| PodView { created: Some(at_ms(ms)), ..pod(name, "ingest") };
+        let (old, new) = (made("old", CAME), made("new", CAME + 60_000));
+        let unready = PodView { ready: false, ..new.clone() };
+        let table = [
+            (vec![], None, "True", "NoPods", "0/0", None),
+            (vec![], Some(Rolling), "Unknown", "Restarting", "0/0", None),
+            (vec![new.clone()], None, "True", "Restarted", "1/1", None),
+            (vec![new.clone()], Some(Done), "True", "Restarted", "1/1", None),
+            (vec![new.clone()], Some(Rolling), "Unknown", "Restarting", "1/1", None),
+            (vec![unready], Some(Rolling), "Unknown", "Restarting", "0/1", Some("NotReady")),
+            (vec![old.clone(), new.clone()], Some(Waiting), "Unknown", "Restarting", "1/2", Some("AwaitingRestart")),
+            (vec![old, new], Some(Stalled), "Unknown", "Restarting", "1/2", Some("RestartStalled")),
+        ];
+        for (pods, phase, state, reason, summary, lags) in table {
+            let mut known = Known { pods: shared(pods), ..known() };
+            Arc::make_mut(&mut known.app).spec.reload = Some(Reload::Restart);
+            let restart = phase.map(|phase| RestartStatus { revision: R2.into(), phase });
+            let restarted = Restarted { status: restart.clone(), ..Restarted::default() };
+            let status = build(&known, injected(), restarted, at_ms(NOW));
+            assert_eq!(condition(&status, "Loaded"), Some((state, reason)), "{phase:?}");
+            assert_eq!((status.summary.as_deref(), &status.restart), (Some(summary), &restart), "{phase:?}");
+            let lagging = status.pod_revisions.iter().find_map(|pod| pod.reason.as_deref());
+            assert_eq!(lagging, lags, "{phase:?}");
         }
+    }
+
+    #[test]
+    fn what_a_restart_met_is_the_reason_and_told_once() {
+        let mut known = Known { pods: shared([pod("a", "ingest")]), ..known() };
+        Arc::make_mut(&mut known.app).spec.reload = Some(Reload::Restart);
+        let failed = build(&known, injected(), Restarted::failed(&known, R2, "a policy says no"), at_ms(NOW));
+        assert_eq!(condition(&failed, "Loaded"), Some(("False", "RestartFailed")));
+        let said = format!("Deployment ingest could not be told to restart for revision {R2}: a policy says no");
+        assert_eq!(warning(None, &failed), Some((Reason::RestartFailed, said.as_str())));
+        assert_eq!(warning(Some(&failed), &failed), None);
+        let waits = build(&known, injected(), Restarted::waiting(&known, R2, 5), at_ms(NOW));
+        assert_eq!((condition(&waits, "Loaded"), warning(None, &waits)), (Some(("Unknown", "RestartWaiting")), None));
     }
 
     #[test]
@@ -326,7 +385,7 @@ mod tests {
         let mut known = Known { pods: shared([acked(pod("a", "ingest"), R2), pod("b", "ingest")]), ..known() };
         let first = built(&known, injected());
         Arc::make_mut(&mut known.app).status = Some(first.clone());
-        assert_eq!(build(&known, injected(), at_ms(NOW + 3_000_000)), first);
+        assert_eq!(build(&known, injected(), Restarted::default(), at_ms(NOW + 3_000_000)), first);
     }
 
     #[test]

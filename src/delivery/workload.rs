@@ -2,10 +2,10 @@
 
 use kube::core::{ObjectMeta, PartialObjectMeta};
 
-use super::injection;
+use super::{injection, restart};
 use crate::{
     cluster::cache::{Item, Key, version_number},
-    resources::names::FLOW_APP,
+    resources::names::{FLOW_APP, RESTARTED_FOR},
 };
 
 /// Which kind of workload.
@@ -51,6 +51,10 @@ pub struct WorkloadMeta {
     pub flow_app: Option<String>,
     /// When we last changed its template, if anything of it is ours.
     pub injected: Option<jiff::Timestamp>,
+    /// The revision that we last rolled it for.
+    pub restarted_for: Option<String>,
+    /// When we last rolled it.
+    pub restarted: Option<jiff::Timestamp>,
     /// Whether it is being deleted.
     pub terminating: bool,
 }
@@ -61,6 +65,8 @@ impl WorkloadMeta {
         Some(Self {
             kind,
             injected: injection::injected_at(meta.managed_fields.as_deref().unwrap_or_default()),
+            restarted: restart::restarted_at(meta.managed_fields.as_deref().unwrap_or_default()),
+            restarted_for: meta.annotations.and_then(|mut annotations| annotations.remove(RESTARTED_FOR)),
             namespace: meta.namespace?,
             name: meta.name?,
             uid: meta.uid?,

@@ -12,15 +12,15 @@ use super::{
     caches::Caches,
     events::Events,
     fanout::GATHER,
-    metrics::{Metrics, StoreLabels, WriteLabels},
+    metrics::{Metrics, WriteLabels},
     pace::Pace,
 };
 use crate::{
     cluster::{Cluster, cache::Key, queue::Queue},
-    delivery::delivery_of,
+    delivery::{delivery_of, restart::budget::Budget},
     pod_api::trust::Trust,
     resources::{Reason, Space, SpaceSecretSync, Timestamp, condition::Verdict},
-    secret::FingerprintKey,
+    secret::{Content, FingerprintKey},
     space::reach::Reach,
     store::{Store, StoreError, book::Book},
     sync::{status::Delivery, turnstile::Turnstile},
@@ -33,6 +33,8 @@ pub struct Settings {
     pub namespace: String,
     /// What pods are told.
     pub api_url: String,
+    /// How many workloads may roll for a new revision at once.
+    pub rollouts_at_once: usize,
 }
 
 /// What is to be looked at, by controller.
@@ -48,19 +50,25 @@ pub struct Queues {
     pub managers: Arc<Queue<String>>,
 }
 
-/// When statuses that count pods are written.
+/// What waits a while for more.
 pub struct Paces {
     /// Those of the syncs.
     pub syncs: Pace,
     /// Those of the FlowApps.
     pub flow_apps: Pace,
+    /// Since when FlowApps have gone whose workloads are still injected.
+    pub farewells: Pace,
 }
+
+/// A FlowApp that is deleted and made again, as `kubectl replace --force` and GitOps do, finds its workload as it was: to
+/// withdraw the injection and to inject again would roll it twice.
+const COMES_AGAIN: Duration = Duration::from_secs(5);
 
 impl Default for Paces {
     fn default() -> Self {
         // A FlowApp is looked at as soon as anything happens to a pod, for its next signal may be due; a sync only when
         // what happened was gathered already.
-        Self { syncs: Pace::new(Duration::ZERO), flow_apps: Pace::new(GATHER) }
+        Self { syncs: Pace::new(Duration::ZERO), flow_apps: Pace::new(GATHER), farewells: Pace::new(COMES_AGAIN) }
     }
 }
 
@@ -95,8 +103,15 @@ impl Claims {
 /// The stores as their `SecretManagers` describe them; an error is one of the configuration.
 #[derive(Debug)]
 pub struct Stores {
-    stores: RwLock<BTreeMap<String, Result<Store, Verdict>>>,
+    stores: RwLock<BTreeMap<String, Made>>,
     changes: watch::Sender<u64>,
+}
+
+/// A store, or what keeps it from being used, and which of all that were ever made it is.
+#[derive(Debug)]
+struct Made {
+    number: u64,
+    store: Result<Store, Verdict>,
 }
 
 impl Default for Stores {
@@ -109,7 +124,12 @@ impl Stores {
     /// The store of one `SecretManager`. [`Reason::Pending`] until its controller has looked at it.
     pub fn get(&self, manager: &str) -> Result<Store, Verdict> {
         let stores = self.stores.read().expect("no code panics while it holds the lock");
-        stores.get(manager).cloned().unwrap_or_else(|| Err(Verdict::new(false, Reason::Pending, &[])))
+        stores.get(manager).map_or_else(|| Err(Verdict::new(false, Reason::Pending, &[])), |made| made.store.clone())
+    }
+
+    /// A number that is another one whenever the store of a `SecretManager` was made anew.
+    pub fn number(&self, manager: &str) -> Option<u64> {
+        self.stores.read().expect("no code panics while it holds the lock").get(manager).map(|made| made.number)
     }
 
     /// The names of all.
@@ -119,7 +139,8 @@ impl Stores {
 
     /// Puts a store in, or what keeps it from being used.
     pub fn set(&self, manager: &str, store: Result<Store, Verdict>) {
-        self.stores.write().expect("no code panics while it holds the lock").insert(manager.to_owned(), store);
+        let made = Made { number: *self.changes.borrow() + 1, store };
+        self.stores.write().expect("no code panics while it holds the lock").insert(manager.to_owned(), made);
         self.changes.send_modify(|n| *n += 1);
     }
 
@@ -157,8 +178,10 @@ pub struct Context {
     pub caches: Arc<Caches>,
     /// What is to be looked at.
     pub queues: Queues,
-    /// When statuses that count pods are written.
+    /// What waits a while for more.
     pub paces: Paces,
+    /// Which workloads roll for a new revision, and which wait for it.
+    pub budget: Budget,
     /// Which Spaces claim which namespace.
     pub claims: Claims,
     /// The key of every fingerprint.
@@ -184,15 +207,13 @@ pub struct Context {
 impl Context {
     /// Counts a question to a store.
     pub fn count_store(&self, manager: &str, kind: &'static str, error: Option<&StoreError>) {
-        let result = error.map_or("ok", |error| error.reason().as_str());
-        let labels = StoreLabels { secret_manager: manager.to_owned(), kind, result };
-        self.metrics.store_requests.get_or_create(&labels).inc();
+        self.metrics.count_store(manager, kind, error);
     }
 
-    /// Counts a question that a sync asked by itself; one that met an outage makes the ticker look.
+    /// Counts a question that a sync asked by itself; one that failed for now makes the ticker look.
     pub fn count_asked(&self, manager: &str, kind: &'static str, error: Option<&StoreError>) {
         self.count_store(manager, kind, error);
-        if error.is_some_and(StoreError::is_outage) {
+        if error.is_some_and(StoreError::is_passing) {
             self.doubts.of(manager).notify_one();
         }
     }
@@ -213,6 +234,14 @@ impl Context {
         let namespace = sync.metadata.namespace.as_deref().unwrap_or_default();
         let (apps, syncs) = (self.caches.flow_apps.in_namespace(namespace), self.caches.syncs.in_namespace(namespace));
         let pods = self.caches.pods.in_namespace(namespace);
-        delivery_of(sync, revision, &apps, &syncs, &pods)
+        let name = sync.metadata.name.as_deref().unwrap_or_default();
+        let managed = self.caches.managed.get(&Key::new(namespace, sync.spec.target_name(name)));
+        let content = managed.and_then(|managed| managed.content());
+        let held = revision.map(|revision| {
+            let content = content.filter(|content| content.is_of(revision));
+            (revision, content.unwrap_or_else(|| Content::untold(revision)))
+        });
+        let held = held.as_ref().map(|(revision, content)| (*revision, content));
+        delivery_of(sync, held, &apps, &syncs, &pods)
     }
 }

@@ -14,6 +14,7 @@ use crate::{
     delivery::{
         concern,
         pod::PodView,
+        restart,
         workload::{WorkloadKind, WorkloadMeta},
     },
     operator::caches::ObjectView,
@@ -218,14 +219,22 @@ fn pod(ctx: &Context, change: &Change<PodView>) {
 }
 
 fn workload(ctx: &Context, change: &Change<WorkloadMeta>) {
-    if !moved(change, |workload| (workload.uid.clone(), workload.generation, workload.flow_app.clone())) {
+    let is_another = moved(change, |workload| (workload.uid.clone(), workload.generation, workload.flow_app.clone()));
+    // What else moves is its status, by which a rollout comes to its end.
+    let rolled = change.new.as_ref().is_some_and(|workload| workload.restarted_for.is_some());
+    if !is_another && !rolled {
         return;
     }
     let kind = change.new.as_ref().or(change.old.as_ref()).map(|workload| workload.kind);
     for app in ctx.caches.flow_apps.in_namespace(&change.key.namespace) {
         let reference = &app.spec.workload_ref;
-        if reference.name == change.key.name && Some(reference.kind.as_str()) == kind.map(WorkloadKind::as_str) {
+        if reference.name != change.key.name || Some(reference.kind.as_str()) != kind.map(WorkloadKind::as_str) {
+            continue;
+        }
+        if is_another {
             ctx.queues.flow_apps.add(app.key(), Lane::Normal);
+        } else if ctx.budget.is_rolling(&app.key()) || restart::is_followed(&app) {
+            ctx.queues.flow_apps.add_after(app.key(), Lane::Normal, GATHER);
         }
     }
 }

@@ -8,6 +8,8 @@ use prometheus_client::{
     registry::Registry,
 };
 
+use crate::store::StoreError;
+
 /// A controller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
 #[allow(non_camel_case_types, reason = "label values are lower case")]
@@ -22,13 +24,34 @@ pub enum Controller {
     secret_manager,
 }
 
+/// What came of a look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
+#[allow(non_camel_case_types, reason = "label values are lower case")]
+pub enum LookResult {
+    /// What was to be done is done.
+    ok,
+    /// It is tried again.
+    failed,
+}
+
 /// Labels of a look at one object.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct LookLabels {
     /// Whose.
     pub controller: Controller,
-    /// `ok`, or the reason's name.
-    pub result: &'static str,
+    /// What came of it.
+    pub result: LookResult,
+}
+
+/// Labels of the objects of a kind that stand alike.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct ConditionLabels {
+    /// The kind.
+    pub kind: Controller,
+    /// The type of the condition.
+    pub condition: &'static str,
+    /// Its status: `True`, `False` or `Unknown`.
+    pub status: &'static str,
 }
 
 /// Labels of a store.
@@ -43,7 +66,7 @@ pub struct ManagerLabels {
 pub struct StoreLabels {
     /// The `SecretManager`'s name.
     pub secret_manager: String,
-    /// `heads`, `head` or `read`.
+    /// `heads` of many at once, `head` of one (or one that failed among many), `read`, `login` or `renewal`.
     pub kind: &'static str,
     /// `ok`, or the reason's name.
     pub result: &'static str,
@@ -110,8 +133,10 @@ pub struct DeliveryLabels {
 /// Everything that is counted.
 pub struct Metrics {
     registry: Registry,
-    /// Looks at objects.
-    pub looks: Family<LookLabels, Counter>,
+    /// Looks at objects, and how many seconds each took.
+    pub look_seconds: Family<LookLabels, Histogram>,
+    /// Objects by how they stand.
+    pub objects: Family<ConditionLabels, Gauge>,
     /// Questions to stores.
     pub store_requests: Family<StoreLabels, Counter>,
     /// When each store last answered, in seconds since 1970.
@@ -120,6 +145,8 @@ pub struct Metrics {
     pub secret_writes: Family<WriteLabels, Counter>,
     /// Reload signals sent to pods.
     pub signals: Counter,
+    /// Workloads rolled for a new revision.
+    pub restarts: Counter,
     /// Seconds from the store's own time of a change to its managed Secret.
     pub sync_seconds: Histogram,
     /// Seconds from the store's own time of a change to the flows that read it, for each pod.
@@ -135,8 +162,18 @@ pub struct Metrics {
 impl Default for Metrics {
     fn default() -> Self {
         let mut registry = Registry::with_prefix("spacesync");
-        let looks = Family::default();
-        registry.register("looks", "Looks at objects, by controller and result", looks.clone());
+        let look_seconds = Family::new_with_constructor(look_histogram as fn() -> Histogram);
+        registry.register(
+            "look_seconds",
+            "Seconds that a look at one object took (its reconcile)",
+            look_seconds.clone(),
+        );
+        let objects = Family::default();
+        registry.register(
+            "objects",
+            "Objects by the status of a condition; every replica tells the same, so take the maximum",
+            objects.clone(),
+        );
         let store_requests = Family::default();
         registry.register("store_requests", "Questions to Secret Managers", store_requests.clone());
         let last_checked = Family::default();
@@ -149,6 +186,8 @@ impl Default for Metrics {
         registry.register("secret_writes", "Writes of managed Secrets, by trigger", secret_writes.clone());
         let signals = Counter::default();
         registry.register("signals", "Reload signals sent to pods", signals.clone());
+        let restarts = Counter::default();
+        registry.register("restarts", "Workloads rolled for a new revision", restarts.clone());
         let sync_seconds = Histogram::new([0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 15.0, 60.0, 300.0, 3600.0]);
         registry.register(
             "sync_seconds",
@@ -169,11 +208,13 @@ impl Default for Metrics {
         registry.register("leader", "1 while this replica holds the lease", leader.clone());
         Self {
             registry,
-            looks,
+            look_seconds,
+            objects,
             store_requests,
             last_checked,
             secret_writes,
             signals,
+            restarts,
             sync_seconds,
             delivery_seconds,
             api_requests,
@@ -183,12 +224,37 @@ impl Default for Metrics {
     }
 }
 
+fn look_histogram() -> Histogram {
+    Histogram::new([0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 10.0, 60.0])
+}
+
 /// Fine where the floor is, and up to the longest schedule.
 fn delivery_histogram() -> Histogram {
     Histogram::new([0.1, 0.2, 0.3, 0.5, 1.0, 2.0, 5.0, 15.0, 60.0, 120.0, 600.0, 3600.0, 43200.0, 86400.0])
 }
 
 impl Metrics {
+    /// Has one sample of every family, so that its labels can be read from the text. For the reference only.
+    pub fn exemplify(&self) {
+        let secret_manager = || "central".to_owned();
+        drop(self.look_seconds.get_or_create(&LookLabels { controller: Controller::sync, result: LookResult::ok }));
+        let objects = ConditionLabels { kind: Controller::sync, condition: "Ready", status: "True" };
+        drop(self.objects.get_or_create(&objects));
+        self.count_store(&secret_manager(), "head", None);
+        drop(self.last_checked.get_or_create(&ManagerLabels { secret_manager: secret_manager() }));
+        drop(self.secret_writes.get_or_create(&WriteLabels { trigger: "live" }));
+        drop(self.delivery_seconds.get_or_create(&DeliveryLabels { auto_sync: "Live" }));
+        drop(self.api_requests.get_or_create(&RequestLabels { endpoint: Endpoint::acks, code: 200 }));
+        drop(self.token_reviews.get_or_create(&ReviewLabels { result: Review::accepted }));
+    }
+
+    /// Counts a question to a store.
+    pub fn count_store(&self, manager: &str, kind: &'static str, error: Option<&StoreError>) {
+        let result = error.map_or("ok", |error| error.reason().as_str());
+        let labels = StoreLabels { secret_manager: manager.to_owned(), kind, result };
+        self.store_requests.get_or_create(&labels).inc();
+    }
+
     /// All of it as Prometheus reads it (OpenMetrics text).
     pub fn encode(&self) -> String {
         let mut text = String::new();

@@ -8,6 +8,7 @@ mod keys;
 pub mod lease;
 pub mod metrics;
 pub mod pace;
+mod standing;
 pub mod telemetry;
 
 use std::{collections::BTreeSet, future::Future, sync::Arc, time::Duration};
@@ -26,7 +27,7 @@ use self::{
     context::{Claims, Doubts, Paces, Queues, Settings, Stores},
     events::Events,
     lease::Lead,
-    metrics::{Controller, LookLabels, Metrics},
+    metrics::{Controller, LookLabels, LookResult, Metrics},
 };
 use crate::{
     cli::OperatorArgs,
@@ -35,7 +36,7 @@ use crate::{
         cache::{Item, Key},
         queue::{Lane, Next},
     },
-    delivery,
+    delivery::{self, restart::budget::Budget},
     pod_api::{
         PodApi,
         certificate::Names,
@@ -117,6 +118,7 @@ async fn terms(ctx: &Arc<Context>, lead: &Lead) {
 async fn term(ctx: &Arc<Context>) {
     ctx.caches.complete().await;
     ctx.book.clear();
+    ctx.budget.begin(delivery::rolling(ctx));
     let mut tasks = JoinSet::new();
     let names = |list: Vec<Key>| list.into_iter().map(|key| key.name).collect::<Vec<_>>();
     let (queues, caches) = (&ctx.queues, &ctx.caches);
@@ -176,9 +178,11 @@ where
         let looking = look(ctx.clone(), key);
         let metrics = ctx.metrics.clone();
         Box::pin(async move {
+            let start = std::time::Instant::now();
             let next = tokio::time::timeout(LOOK, looking).await.unwrap_or(Next::Failed(AFTER_TIMEOUT));
-            let result = if matches!(next, Next::Failed(_)) { "failed" } else { "ok" };
-            metrics.looks.get_or_create(&LookLabels { controller, result }).inc();
+            let result = if matches!(next, Next::Failed(_)) { LookResult::failed } else { LookResult::ok };
+            let took = metrics.look_seconds.get_or_create(&LookLabels { controller, result });
+            took.observe(start.elapsed().as_secs_f64());
             next
         })
     }
@@ -205,6 +209,7 @@ async fn context(
     })
     .await;
     Arc::new(Context {
+        budget: Budget::new(settings.rollouts_at_once),
         settings,
         events: Events::start(cluster.client().clone(), may_write),
         cluster,
@@ -226,7 +231,7 @@ async fn context(
 fn settings(args: &OperatorArgs) -> Settings {
     let service = || format!("https://spacesync.{}.svc:8443", args.namespace);
     let api_url = args.api_url.as_ref().map_or_else(service, |url| url.as_str().trim_end_matches('/').to_owned());
-    Settings { namespace: args.namespace.clone(), api_url }
+    Settings { namespace: args.namespace.clone(), api_url, rollouts_at_once: usize::from(args.rollouts_at_once) }
 }
 
 async fn patiently<T>(caches: &Caches, attempt: impl AsyncFn() -> anyhow::Result<T>) -> T {

@@ -26,7 +26,7 @@ use tracing_subscriber::{
     util::SubscriberInitExt,
 };
 
-use super::{caches::Caches, metrics::Metrics};
+use super::{caches::Caches, metrics::Metrics, standing};
 use crate::{cli::LogFormat, pod_api::trust::Trust};
 
 /// Logs to stderr from now on, panics too. `RUST_LOG` says how much; `info` where it says nothing.
@@ -106,6 +106,7 @@ async fn readyz(State(seen): State<Seen>) -> impl IntoResponse {
 }
 
 async fn serve_metrics(State(seen): State<Seen>) -> impl IntoResponse {
+    standing::count(&seen.caches, &seen.metrics);
     ([(CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], seen.metrics.encode())
 }
 

@@ -130,6 +130,9 @@ pub struct FlowAppStatus {
     /// The workload as it was last looked at.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub workload: Option<WorkloadStatus>,
+    /// How far the restart for a new revision is, where `reload` is Restart.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restart: Option<RestartStatus>,
     /// Running pods.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pods: Option<usize>,
@@ -164,6 +167,30 @@ pub struct WorkloadStatus {
     pub secret: String,
 }
 
+/// How far a restart is. While nothing of it is open, the workload is not looked at for it.
+#[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RestartStatus {
+    /// The revision that the workload is rolled for. Later ones with the same content need no restart.
+    pub revision: String,
+    /// How far it is.
+    pub phase: RestartPhase,
+}
+
+/// How far a restart is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum RestartPhase {
+    /// It waits for its turn: the operator rolls only so many workloads at once.
+    Waiting,
+    /// It is on its way.
+    Rolling,
+    /// Every pod was started with it and is available.
+    Done,
+    /// It does not come to an end; others no longer wait for it.
+    Stalled,
+    /// The workload does not roll by itself, because it is paused or its strategy says so.
+    Held,
+}
+
 /// A pod, what it has loaded, and what runs in it.
 #[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -174,7 +201,8 @@ pub struct PodRevision {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revision: Option<String>,
     /// What it waits for, where that is not the current one: `NotTold`, `AwaitingAck`, `NoAck`, `NeverAcked`,
-    /// `NotSignalled`, or `LoadFailed:` with the runtime's word.
+    /// `NotSignalled`, or `LoadFailed:` with the runtime's word. Where `reload` is Restart: `AwaitingRestart`, `NotReady`,
+    /// or `RestartStalled`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// What acknowledged, such as `node-red/5.0.7 plugin/0.1.0 protection/context-store`.

@@ -18,6 +18,8 @@ pub const SPACE: &str = "spacesync.dev/space";
 pub const REVISION: &str = "spacesync.dev/revision";
 /// Annotation of a managed Secret: the change that its last write made, by key name.
 pub const CHANGE: &str = "spacesync.dev/change";
+/// Annotation of a managed Secret: `<revision>/<time>` since which its content is the same, whatever its version.
+pub const CONTENT: &str = "spacesync.dev/content";
 /// Annotation of a managed Secret: `Retain` where it stays after its sync; absent for the default, `Delete`.
 pub const DELETION_POLICY: &str = "spacesync.dev/deletion-policy";
 /// Annotation by which the owner of a foreign Secret lets a sync take it over.
@@ -28,6 +30,8 @@ pub const SYNC_REQUESTED: &str = "spacesync.dev/sync-requested";
 pub const TAKE_OVER: &str = "spacesync.dev/take-over";
 /// Label of an injected pod template, of its pods, and of the workload: the name of the `FlowApp`.
 pub const FLOW_APP: &str = "spacesync.dev/flow-app";
+/// Annotation of a workload, of its pod template and so of its pods: the revision that it was last rolled for.
+pub const RESTARTED_FOR: &str = "spacesync.dev/restarted-for";
 /// Annotation of a pod: the Flow App's version.
 pub const FLOW_APP_VERSION: &str = "spacesync.dev/flow-app-version";
 /// Annotation of a pod: `<attempt>/<unix milliseconds>` of the last reload signal.

@@ -81,13 +81,15 @@ reasons! {
     SecretManagerInvalid => Warning, SLOW,     "SecretManager {manager} cannot be used: {why}";
     // --- the store
     SourceUnreachable    => Warning, STORE,    "{manager} cannot be reached; flows keep what they have: {why}";
+    SourceUnknownHost    => Warning, STORE,    "the host name of {manager} cannot be resolved; check its address; flows keep what they have";
     SourceTls            => Warning, STORE,    "{manager} is not trusted; check address and caBundle: {why}";
-    SourceUnauthorized   => Warning, STORE,    "{manager} refused the operator's credential; renew it in the Secret that auth names";
+    SourceUnauthorized   => Warning, STORE,    "{manager} refused the operator's credential; {why}";
+    SourceNoToken        => Warning, STORE,    "the operator gets no service account token for {manager}; {why}";
     SourceForbidden      => Warning, STORE,    "{manager} does not let the operator read {path}; extend its policy";
     SourceSealed         => Warning, STORE,    "{manager} is sealed; flows keep what they have until it is unsealed";
     SourceNotFound       => Warning, STORE,    "{manager} has no entry {path}; create it, or correct spec.path of the Space";
     SourceDeleted        => Warning, STORE,    "the current version of {path} in {manager} is deleted; flows keep what they have";
-    SourceRateLimited    => Warning, STORE,    "{manager} is rate limited; lower spec.limits of the SecretManager";
+    SourceRateLimited    => Warning, STORE,    "{manager} limits how often it is asked, and is asked again when it says so; lower spec.limits of the SecretManager";
     SourceMalformed      => Warning, STORE,    "{manager} gave an answer that cannot be read: {why}";
     SourceTruncated      => Warning, STORE,    "{manager} gave an answer that ended early";
     SourceTooLarge       => Warning, STORE,    "{manager} gave an answer that is too large for a Secret: {why}";
@@ -99,12 +101,13 @@ reasons! {
     TargetTaken          => Warning, OnChange, "Secret {name} is the target of the older sync {other}; choose another target.name";
     TargetWriteFailed    => Warning, SLOW,     "Secret {name} could not be written: {why}";
     TooLarge             => Warning, STORE,    "{why}; nothing was written, Secret {name} keeps its last good content; leave keys out with spec.keys";
+    TargetTypeUnmet      => Warning, STORE,    "Secret {name} is to be of type {type}, which needs {why}; nothing was written, it keeps its last good content; add that, or change spec.target.type";
     KeysComplete         => Quiet,   OnChange, "all {count} keys are delivered";
     KeysRefused          => Warning, OnChange, "{count} keys are not delivered: {keys}";
     BadKeyPattern        => Warning, OnChange, "{why}";
     // --- delivery
     Delivered            => Quiet,   OnChange, "all {count} pods have loaded revision {revision}";
-    NoPods               => Quiet,   OnChange, "no running pod of a Hot flow app";
+    NoPods               => Quiet,   OnChange, "no running pod of a flow app that is told or restarted";
     Delivering           => Quiet,   OnChange, "{loaded} of {count} pods have loaded revision {revision}";
     Loaded               => Quiet,   OnChange, "all {count} pods have loaded revision {revision}";
     AwaitingAck          => Quiet,   OnChange, "{loaded} of {count} pods have acknowledged revision {revision}";
@@ -112,6 +115,12 @@ reasons! {
     NeverAcked           => Quiet,   OnChange, "{count} pods never acknowledged any revision: {pods}; their files are up to date, what their flows read is not known";
     LoadFailed           => Warning, OnChange, "{count} pods could not load revision {revision}: {pods}; they keep what they have; see their logs";
     NotSignalled         => Quiet,   OnChange, "reload is {reload}: pods are not told";
+    Restarted            => Quiet,   OnChange, "all {count} pods were started with revision {revision} and are Ready";
+    Restarting           => Quiet,   OnChange, "{loaded} of {count} pods were started with revision {revision} and are Ready";
+    RestartWaiting       => Quiet,   OnChange, "{kind} {name} waits for its turn to restart for revision {revision}: no more than {limit} workloads roll at once";
+    RestartStalled       => Warning, OnChange, "the restart for revision {revision} does not come to an end: {why}";
+    RestartHeld          => Warning, OnChange, "{kind} {name} is to restart for revision {revision} and does not by itself: {why}";
+    RestartFailed        => Warning, SLOW,     "{kind} {name} could not be told to restart for revision {revision}: {why}";
     NothingToLoad        => Quiet,   OnChange, "no revision yet";
     // --- a flow app
     Ready                => Quiet,   OnChange, "sync {sync} serves this app";
@@ -140,6 +149,11 @@ reasons! {
 }
 
 impl Reason {
+    /// Whether it is about the store or the entry there.
+    pub fn is_of_source(self) -> bool {
+        self.as_str().starts_with("Source")
+    }
+
     /// What the user reads. An argument that is missing stays visible in braces, which a test would see.
     pub fn message(self, args: &[(&str, &str)]) -> String {
         args.iter().fold(self.template().to_owned(), |text, (name, value)| text.replace(&format!("{{{name}}}"), value))

@@ -21,6 +21,36 @@ pub(super) const SELECTOR: &str = "!has(self.matchExpressions) || self.matchExpr
      e.operator in ['In', 'NotIn'] ? has(e.values) && e.values.size() > 0 : \
      e.operator in ['Exists', 'DoesNotExist'] && (!has(e.values) || e.values.size() == 0))";
 
+/// Labels and annotations by which Spacesync knows what is its own.
+pub(super) const NOT_OURS: &str =
+    "!self.exists(k, k.startsWith('spacesync.dev/') || k == 'app.kubernetes.io/managed-by')";
+
+pub(super) const NOT_OURS_SAYS: &str =
+    "must not hold spacesync.dev/... or app.kubernetes.io/managed-by: those are Spacesync's own";
+
+/// Names of labels and annotations: a name of up to 63 characters, perhaps behind a domain and a slash.
+pub(super) const QUALIFIED: &str = "self.all(k, k.size() <= 317 && \
+     k.matches('^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9._]{0,61}[A-Za-z0-9])?$'))";
+
+/// Labels, few and as long as Kubernetes takes them.
+pub(super) fn labels(_: &mut SchemaGenerator) -> Schema {
+    map(63)
+}
+
+/// Annotations, few and not longer than all of an object together may be.
+pub(super) fn annotations(_: &mut SchemaGenerator) -> Schema {
+    map(4096)
+}
+
+fn map(longest: usize) -> Schema {
+    json_schema!({
+        "type": "object",
+        "maxProperties": 32,
+        "additionalProperties": {"type": "string", "maxLength": longest},
+        "nullable": true,
+    })
+}
+
 /// A label selector with the bounds without which [`SELECTOR`] would be too dear for the API server.
 pub(super) fn selector(generator: &mut SchemaGenerator) -> Schema {
     let mut schema = LabelSelector::json_schema(generator);

@@ -58,6 +58,12 @@ pub struct OpenBaoStore {
     #[x_kube(validation = Rule::new(r"isURL(self) && self.matches(r'^https?://[^/?#@\s]+(/[^?#@\s]*)?$')")
         .message("must be a URL such as https://openbao.openbao.svc:8200, without user, query and fragment"))]
     pub address: String,
+    /// The namespace of the server that the mount and the auth method are in, such as `teams/media`. Defaults to its root.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
+    #[x_kube(validation = Rule::new("self.matches('^[^/ ]+(/[^/ ]+)*$') && !self.split('/').exists(s, s == '.' || s == '..')")
+        .message("must be the path of a namespace without a slash at either end, such as teams/media"))]
+    pub namespace: Option<String>,
     /// The mount of the KV version 2 engine. Defaults to `secret`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]

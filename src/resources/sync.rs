@@ -1,5 +1,7 @@
 //! `SpaceSecretSync`: brings one space's secrets into its namespace.
 
+use std::collections::BTreeMap;
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, LabelSelector};
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
@@ -74,6 +76,11 @@ impl SpaceSecretSyncSpec {
     /// The name of the managed Secret of a sync of this name.
     pub fn target_name<'a>(&'a self, sync: &'a str) -> &'a str {
         self.target.as_ref().and_then(|t| t.name.as_deref()).unwrap_or(sync)
+    }
+
+    /// The type of the managed Secret.
+    pub fn target_type(&self) -> &str {
+        self.target.as_ref().and_then(|t| t.type_.as_deref()).unwrap_or(OPAQUE)
     }
 
     /// What becomes of the managed Secret when the sync goes.
@@ -174,7 +181,33 @@ pub struct Target {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::choice::<DeletionPolicy>")]
     pub deletion_policy: Option<DeletionPolicy>,
+    /// Its type, such as `kubernetes.io/tls`. Defaults to Opaque. A Secret's type cannot be changed, so another one here makes
+    /// the Secret anew.
+    #[serde(default, rename = "type", skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
+    #[x_kube(validation = Rule::new("self.matches('^[A-Za-z0-9]([-A-Za-z0-9._]*[A-Za-z0-9])?(/[A-Za-z0-9]([-A-Za-z0-9._]*[A-Za-z0-9])?)?$')")
+        .message("must be the type of a Secret, such as Opaque or kubernetes.io/tls"))]
+    #[x_kube(validation = Rule::new("!(self in ['kubernetes.io/service-account-token', 'bootstrap.kubernetes.io/token'])")
+        .message("must not be a type by which Kubernetes gives out or takes credentials of its own; use Opaque"))]
+    pub type_: Option<String>,
+    /// Labels that it is to have besides Spacesync's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::labels")]
+    #[x_kube(validation = Rule::new(schema::NOT_OURS).message(schema::NOT_OURS_SAYS))]
+    #[x_kube(validation = Rule::new(schema::QUALIFIED).message("must have names such as team or example.org/team"))]
+    #[x_kube(validation = Rule::new("self.all(k, self[k].matches('^([A-Za-z0-9]([-A-Za-z0-9._]*[A-Za-z0-9])?)?$'))")
+        .message("must have values of letters, digits, -, _ and ., such as newsroom"))]
+    pub labels: Option<BTreeMap<String, String>>,
+    /// Annotations that it is to have besides Spacesync's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::annotations")]
+    #[x_kube(validation = Rule::new(schema::NOT_OURS).message(schema::NOT_OURS_SAYS))]
+    #[x_kube(validation = Rule::new(schema::QUALIFIED).message("must have names such as team or example.org/team"))]
+    pub annotations: Option<BTreeMap<String, String>>,
 }
+
+/// The type of a managed Secret unless `target.type` says otherwise.
+pub const OPAQUE: &str = "Opaque";
 
 /// What made a sync look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
@@ -333,7 +366,7 @@ pub struct DeliveryStatus {
     pub flow_apps: usize,
     /// Their running pods that count.
     pub pods: usize,
-    /// Pods that have acknowledged the current revision.
+    /// Pods that have acknowledged the current revision, or were started with it and are Ready.
     pub loaded: usize,
     /// `loaded/pods`.
     pub summary: String,
@@ -350,6 +383,7 @@ pub struct LaggingPod {
     pub flow_app: String,
     /// The pod.
     pub pod: String,
-    /// What it waits for: `NotTold`, `AwaitingAck`, `NoAck`, `NeverAcked`, or `LoadFailed:` with the runtime's word.
+    /// What it waits for: `NotTold`, `AwaitingAck`, `NoAck`, `NeverAcked`, or `LoadFailed:` with the runtime's word. Where
+    /// the app's `reload` is Restart: `AwaitingRestart`, `NotReady`, or `RestartStalled`.
     pub reason: String,
 }

@@ -7,7 +7,7 @@ pub mod embedded;
 pub mod openbao;
 pub mod reason;
 
-use std::collections::HashMap;
+use std::{collections::HashMap, time::Duration};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -54,15 +54,21 @@ impl Head {
 /// Why a store did not answer with what was asked. No variant carries a value, and no text of a parser that quotes one.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Error)]
 pub enum StoreError {
-    /// No connection: refused, reset, no route, no such name.
+    /// No connection: refused, reset, no route.
     #[error("cannot be reached: {0}")]
     Unreachable(String),
+    /// Its host name leads nowhere.
+    #[error("has a host name that cannot be resolved")]
+    UnknownHost,
     /// The server's certificate is not trusted, or TLS failed otherwise.
     #[error("TLS failed: {0}")]
     Tls(String),
     /// The credential is missing, wrong or expired.
     #[error("the credential was refused: {0}")]
     Unauthorized(String),
+    /// The API server gave no service account token to log in with.
+    #[error("gets no service account token: {0}")]
+    NoToken(String),
     /// The credential is good, but may not do this.
     #[error("permission denied: {0}")]
     Forbidden(String),
@@ -75,12 +81,9 @@ pub enum StoreError {
     /// The entry's current version is deleted or destroyed.
     #[error("entry {0} is deleted")]
     Deleted(String),
-    /// Asked too often; with the seconds that the store wants us to wait, where it says so.
+    /// Asked too often. The store waits by itself for as long as it was told to.
     #[error("is rate limited")]
-    RateLimited {
-        /// `Retry-After`, in seconds.
-        retry_after: Option<u64>,
-    },
+    RateLimited,
     /// The answer is not what the API promises. Says where (line and column), never what.
     #[error("gave an answer that cannot be read: {0}")]
     Malformed(String),
@@ -105,9 +108,34 @@ impl StoreError {
     /// Whether the store as a whole gives no answer to anybody right now.
     pub fn is_outage(&self) -> bool {
         match self {
-            Self::Unreachable(_) | Self::Tls(_) | Self::Unauthorized(_) | Self::Sealed | Self::TimedOut => true,
+            Self::Unreachable(_)
+            | Self::UnknownHost
+            | Self::Tls(_)
+            | Self::Unauthorized(_)
+            | Self::NoToken(_)
+            | Self::Sealed
+            | Self::TimedOut => true,
             Self::Server(code) => *code >= 500,
             _ => false,
+        }
+    }
+
+    /// Whether it may pass by itself, so that heads are worth a look soon: nobody has to write anything first.
+    pub fn is_passing(&self) -> bool {
+        match self {
+            Self::Unreachable(_)
+            | Self::UnknownHost
+            | Self::Tls(_)
+            | Self::Unauthorized(_)
+            | Self::NoToken(_)
+            | Self::Sealed
+            | Self::RateLimited
+            | Self::Malformed(_)
+            | Self::Truncated
+            | Self::TooLarge(_)
+            | Self::TimedOut
+            | Self::Server(_) => true,
+            Self::Forbidden(_) | Self::NotFound(_) | Self::Deleted(_) | Self::Config(_) => false,
         }
     }
 }
@@ -130,6 +158,22 @@ impl Store {
         match self {
             Self::Kubernetes(_) => false,
             Self::OpenBao(store) => store.bulk(),
+        }
+    }
+
+    /// Sees to a login that is to be renewed before somebody needs it. Says how long until the next is.
+    pub async fn keep(&self) -> Option<Duration> {
+        match self {
+            Self::Kubernetes(_) => None,
+            Self::OpenBao(store) => store.keep().await,
+        }
+    }
+
+    /// How long the store wants to be left alone yet.
+    pub fn pause(&self) -> Option<Duration> {
+        match self {
+            Self::Kubernetes(_) => None,
+            Self::OpenBao(store) => store.pause(),
         }
     }
 

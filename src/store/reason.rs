@@ -8,13 +8,15 @@ impl StoreError {
     pub fn reason(&self) -> Reason {
         match self {
             Self::Unreachable(_) => Reason::SourceUnreachable,
+            Self::UnknownHost => Reason::SourceUnknownHost,
             Self::Tls(_) => Reason::SourceTls,
             Self::Unauthorized(_) => Reason::SourceUnauthorized,
+            Self::NoToken(_) => Reason::SourceNoToken,
             Self::Forbidden(_) => Reason::SourceForbidden,
             Self::Sealed => Reason::SourceSealed,
             Self::NotFound(_) => Reason::SourceNotFound,
             Self::Deleted(_) => Reason::SourceDeleted,
-            Self::RateLimited { .. } => Reason::SourceRateLimited,
+            Self::RateLimited => Reason::SourceRateLimited,
             Self::Malformed(_) => Reason::SourceMalformed,
             Self::Truncated => Reason::SourceTruncated,
             Self::TooLarge(_) => Reason::SourceTooLarge,
@@ -38,9 +40,12 @@ pub fn verdict(error: &StoreError, manager: &str, path: &str) -> Verdict {
         _ => path,
     };
     let why = match error {
-        StoreError::Unreachable(why) | StoreError::Tls(why) | StoreError::Malformed(why) | StoreError::Config(why) => {
-            why.clone()
-        }
+        StoreError::Unreachable(why)
+        | StoreError::Tls(why)
+        | StoreError::Unauthorized(why)
+        | StoreError::NoToken(why)
+        | StoreError::Malformed(why)
+        | StoreError::Config(why) => why.clone(),
         StoreError::TooLarge(limit) => format!("over {limit} bytes"),
         StoreError::Server(code) => format!("status {code}"),
         other => other.to_string(),
@@ -55,13 +60,15 @@ mod tests {
     fn all() -> Vec<StoreError> {
         vec![
             StoreError::Unreachable("connection refused".into()),
+            StoreError::UnknownHost,
             StoreError::Tls("unknown issuer".into()),
             StoreError::Unauthorized("expired".into()),
+            StoreError::NoToken("forbidden".into()),
             StoreError::Forbidden("permission denied".into()),
             StoreError::Sealed,
             StoreError::NotFound("spaces/newsroom-dev".into()),
             StoreError::Deleted("spaces/newsroom-dev".into()),
-            StoreError::RateLimited { retry_after: Some(3) },
+            StoreError::RateLimited,
             StoreError::Malformed("line 1 column 2".into()),
             StoreError::Truncated,
             StoreError::TooLarge(7),

@@ -4,7 +4,7 @@ use super::plan::{Plan, SecretPlan, Write};
 use crate::{
     cluster::{self, Error, cache::Item, secrets::SecretMeta},
     operator::Context,
-    resources::names::{CHANGE, DELETION_POLICY, MANAGED_BY, REVISION, SPACE, SYNC},
+    resources::names::{CHANGE, CONTENT, DELETION_POLICY, MANAGED_BY, REVISION, SPACE, SYNC},
 };
 use k8s_openapi::api::core::v1::Secret;
 
@@ -14,7 +14,7 @@ pub enum Applied {
     /// Nothing was to be written.
     Nothing,
     /// The managed Secret as it is now.
-    Written(SecretMeta),
+    Written(Box<SecretMeta>),
     /// The managed Secret was deleted.
     Deleted,
     /// It was to be created, and a Secret of that name is there that the caches do not know: it must be looked at.
@@ -35,7 +35,7 @@ pub async fn apply(ctx: &Context, plan: &Plan) -> cluster::Result<Applied> {
             Ok(meta) => {
                 // At once, and not when the watch comes round: the flow apps are queued by this.
                 ctx.caches.managed.put(meta.clone());
-                Applied::Written(meta)
+                Applied::Written(Box::new(meta))
             }
             Err(Error::Conflict(_)) if write.over.is_none() => Applied::Exists,
             Err(error @ (Error::Forbidden(_) | Error::Invalid(_) | Error::TooLarge)) => Applied::Refused(error),
@@ -78,7 +78,7 @@ pub async fn part_with(ctx: &Context, secret: &SecretMeta) -> cluster::Result<()
     let mut labels = full.object_meta.labels.take().unwrap_or_default();
     let mut annotations = full.object_meta.annotations.take().unwrap_or_default();
     labels.retain(|name, _| ![MANAGED_BY, SYNC, SPACE].contains(&name.as_str()));
-    annotations.retain(|name, _| ![REVISION, CHANGE, DELETION_POLICY].contains(&name.as_str()));
+    annotations.retain(|name, _| ![REVISION, CHANGE, CONTENT, DELETION_POLICY].contains(&name.as_str()));
     let released = cluster::secrets::NewSecret {
         namespace: secret.namespace.clone(),
         name: secret.name.clone(),

@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 
 use super::{gather::Known, look::target_name};
 use crate::{
-    cluster::secrets::{FullSecret, NewSecret},
+    cluster::secrets::{self, FullSecret, NewSecret},
     resources::{
         DeletionPolicy, Reason, Timestamp, Trigger,
         condition::Verdict,
-        names::{CHANGE, DELETION_POLICY, MANAGED_BY, MANAGER, REVISION, SPACE, SYNC},
+        names::{CHANGE, CONTENT, DELETION_POLICY, MANAGED_BY, MANAGER, REVISION, SPACE, SYNC},
     },
     secret::{
-        ChangeRecord, Entry, FingerprintKey, Format, Identity, ManagedSecret, change,
+        ChangeRecord, Content, Entry, FingerprintKey, Format, Identity, ManagedSecret, change,
         managed::{META_KEY, Meta},
     },
 };
@@ -33,10 +33,29 @@ pub fn is_as_written(known: &Known, target: Option<&FullSecret>, key: &Fingerpri
     content.is_some_and(|content| secret.meta.revision == Some(content.revision.to_string()))
         && secret.meta.sync.as_deref() == name
         && secret.meta.space.as_deref() == Some(identity(known).space)
+        && secret.meta.content.as_ref().is_some_and(|of| secret.meta.revision.as_ref().is_some_and(|r| of.is_of(r)))
         && secret.meta.retain == (known.sync.spec.deletion_policy() == DeletionPolicy::Retain)
-        && secret.type_ == "Opaque"
+        && secret.type_ == known.sync.spec.target_type()
         && !secret.immutable
+        && has_labels_and_annotations(known, secret)
 }
+
+/// Whether a Secret has what the target says, and nothing of ours that it said earlier. What others added is theirs.
+fn has_labels_and_annotations(known: &Known, secret: &FullSecret) -> bool {
+    let meta = &secret.object_meta;
+    let target = known.sync.spec.target.clone().unwrap_or_default();
+    let holds = |wanted: Option<Pairs>, there: &Option<Pairs>, field: &str, own: &[&str]| {
+        let (wanted, there) = (wanted.unwrap_or_default(), there.as_ref());
+        let ours = secrets::written_by_us(meta, field);
+        let mut left_over = ours.filter(|name| !own.contains(&name.as_str()) && !wanted.contains_key(name));
+        wanted.iter().all(|(name, value)| there.and_then(|there| there.get(name)) == Some(value))
+            && left_over.next().is_none()
+    };
+    holds(target.labels, &meta.labels, "f:labels", &[MANAGED_BY, SYNC, SPACE])
+        && holds(target.annotations, &meta.annotations, "f:annotations", &[REVISION, CHANGE, CONTENT, DELETION_POLICY])
+}
+
+type Pairs = BTreeMap<String, String>;
 
 /// Whether a Secret carries this sync's label.
 pub fn is_ours(known: &Known, secret: &FullSecret) -> bool {
@@ -98,23 +117,41 @@ fn cut(key: &str) -> String {
     key.chars().take(80).collect()
 }
 
+/// Since when the content of a Secret that somebody deleted was the same, by the history.
+fn remembered_content(known: &Known, revision: &str) -> Option<Content> {
+    let history = &known.sync.status.as_ref()?.history;
+    let same = history.iter().take_while(|record| Content::untold(&record.revision).is_of(revision));
+    same.last().map(|record| Content { revision: record.revision.clone(), since: record.time.0 })
+}
+
 /// The managed Secret as it is written.
-pub fn secret(known: &Known, built: &ManagedSecret, record: &ChangeRecord) -> NewSecret {
+pub fn secret(known: &Known, built: &ManagedSecret, record: &ChangeRecord, there: Option<&FullSecret>) -> NewSecret {
     let of = identity(known);
-    let text = |pairs: &[(&str, &str)]| pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+    let text =
+        |pairs: &[(&str, &str)]| -> Pairs { pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect() };
     let sync = known.sync.metadata.name.as_deref().unwrap_or_default();
     let revision = built.revision.to_string();
     let change = serde_json::to_string(record).expect("names and times are always JSON");
-    let mut annotations: BTreeMap<String, String> = text(&[(REVISION, &revision), (CHANGE, &change)]);
+    let target = known.sync.spec.target.clone().unwrap_or_default();
+    // Ours come last: nothing that a tenant writes takes their place.
+    let mut labels = target.labels.unwrap_or_default();
+    labels.extend(text(&[(MANAGED_BY, MANAGER), (SYNC, sync), (SPACE, of.space)]));
+    let mut annotations = target.annotations.unwrap_or_default();
+    let content = there.and_then(|secret| secret.meta.content.clone()).filter(|content| content.is_of(&revision));
+    let content = content
+        .or_else(|| remembered_content(known, &revision))
+        .unwrap_or_else(|| Content { revision: revision.clone(), since: record.time.0 });
+    annotations.extend(text(&[(REVISION, &revision), (CHANGE, &change), (CONTENT, &content.to_string())]));
+    annotations.remove(DELETION_POLICY);
     if known.sync.spec.deletion_policy() == DeletionPolicy::Retain {
         annotations.insert(DELETION_POLICY.to_owned(), "Retain".to_owned());
     }
     NewSecret {
         namespace: of.namespace.to_owned(),
         name: target_name(&known.sync).to_owned(),
-        labels: text(&[(MANAGED_BY, MANAGER), (SYNC, sync), (SPACE, of.space)]),
+        labels,
         annotations,
         data: built.data(),
-        type_: "Opaque".into(),
+        type_: known.sync.spec.target_type().to_owned(),
     }
 }

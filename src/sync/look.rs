@@ -375,7 +375,7 @@ mod tests {
             let mut sync = SpaceSecretSync::new(name, crate::resources::SpaceSecretSyncSpec::default());
             let at = jiff::Timestamp::from_second(second).unwrap();
             sync.metadata.creation_timestamp = Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(at));
-            sync.spec.target = target.map(|name| Target { name: Some(name.into()), deletion_policy: None });
+            sync.spec.target = target.map(|name| Target { name: Some(name.into()), ..Target::default() });
             Arc::new(sync)
         };
         let all = [sync("b", 1, Some("x")), sync("a", 2, Some("x")), sync("x", 2, None), sync("c", 1, None)];

@@ -19,7 +19,7 @@ use crate::{
         reason::Retry,
         sync::SourceStatus,
     },
-    secret::{ChangeRecord, FingerprintKey, ManagedSecret, Snapshot, managed::Meta},
+    secret::{ChangeRecord, FingerprintKey, ManagedSecret, Snapshot, demand, managed::Meta},
 };
 
 /// What to do about the managed Secret.
@@ -133,14 +133,24 @@ fn stopped(known: &Known, plan: Plan, verdict: Verdict) -> Plan {
         _ => {}
     }
     // The ticker asks every store each minute, so no sync need ask on its own while its store fails.
-    if matches!(reason.retry(), Retry::Backoff(..)) && is_source(reason) {
+    if matches!(reason.retry(), Retry::Backoff(..)) && reason.is_of_source() {
         plan.next = Next::OnChange;
     }
     plan
 }
 
-fn is_source(reason: Reason) -> bool {
-    reason.as_str().starts_with("Source")
+/// Why a content cannot be the managed Secret's. It is not read again for it.
+const OF_CONTENT: [Reason; 2] = [Reason::TooLarge, Reason::TargetTypeUnmet];
+
+fn unfit(known: &Known, built: &ManagedSecret) -> Option<Verdict> {
+    let name = target_name(&known.sync);
+    if let Err(too_large) = built.check_size() {
+        let args = [("why", &*too_large.to_string()), ("name", name)];
+        return Some(Verdict::new(false, Reason::TooLarge, &args));
+    }
+    let type_ = known.sync.spec.target_type();
+    let why = demand::lacks(type_, &built.entries)?;
+    Some(Verdict::new(false, Reason::TargetTypeUnmet, &[("name", name), ("type", type_), ("why", &why)]))
 }
 
 /// Nothing to bring. What had stood in the way may have gone.
@@ -149,7 +159,7 @@ fn rest(known: &Known, mut plan: Plan, now: jiff::Timestamp) -> Plan {
     let reachable = known.head.as_ref().is_some_and(|book| book.head.is_ok()) || plan.handled.is_some();
     let old = status.and_then(|s| find(&s.conditions, "Synced"));
     // What the content itself stands in the way of stays until the content is another.
-    let of_content = old.is_some_and(|c| c.reason == Reason::TooLarge.as_str());
+    let of_content = old.is_some_and(|c| OF_CONTENT.iter().any(|reason| c.reason == reason.as_str()));
     if reachable && !of_content {
         let version = status.and_then(|s| s.version).map(|v| v.to_string()).unwrap_or_default();
         let args = [("version", version.as_str()), ("name", target_name(&known.sync))];
@@ -181,9 +191,8 @@ fn read(
         generation: known.sync.metadata.generation,
         head: snapshot.head.clone(),
     };
-    if let Err(too_large) = built.check_size() {
-        let mut plan =
-            plan.stopped(Verdict::new(false, Reason::TooLarge, &[("why", &too_large.to_string()), ("name", name)]));
+    if let Some(verdict) = unfit(known, &built) {
+        let mut plan = plan.stopped(verdict);
         // Noted as dealt with: it is read again when it moves, not before.
         plan.source = Some(source);
         plan.next = Next::OnChange;
@@ -206,9 +215,9 @@ fn read(
     let kept = current.filter(|_| same && build::is_as_written(known, there, key));
     if kept.is_none() {
         plan.secret = SecretPlan::Write(Box::new(Write {
-            secret: build::secret(known, &built, &record),
+            secret: build::secret(known, &built, &record, there),
             over: there.map(|secret| secret.meta.clone()),
-            anew: there.is_some_and(|secret| secret.immutable || secret.type_ != "Opaque"),
+            anew: there.is_some_and(|secret| secret.immutable || secret.type_ != known.sync.spec.target_type()),
         }));
     }
     plan.content = Some(Content {
@@ -233,9 +242,9 @@ mod tests {
         cluster::secrets::FullSecret,
         resources::{
             DeletionPolicy,
-            names::{CHANGE, DELETION_POLICY, REVISION, SYNC},
+            names::{CHANGE, CONTENT, DELETION_POLICY, REVISION, SYNC},
         },
-        secret::managed::META_KEY,
+        secret::{Content, managed::META_KEY},
     };
     use crate::{secret::managed::MAX_BYTES, store::StoreError};
 
@@ -317,11 +326,99 @@ mod tests {
 
     #[test]
     fn a_policy_that_changed_is_written_down_on_the_secret() {
-        let target = crate::resources::sync::Target { name: None, deletion_policy: Some(DeletionPolicy::Retain) };
+        let target =
+            crate::resources::sync::Target { deletion_policy: Some(DeletionPolicy::Retain), ..Default::default() };
         let known = in_step().with_spec(|spec| spec.target = Some(target));
         let there = full(&built(1, &[("A", "1")]), "100");
         let plan = decide(&known, &found(read(1, &[("A", "1")]), Some(there)));
         assert_eq!(write(&plan).secret.annotations[DELETION_POLICY], "Retain");
+    }
+
+    fn with_target(target: serde_json::Value) -> Known {
+        in_step().with_spec(|spec| spec.target = Some(serde_json::from_value(target).unwrap()))
+    }
+
+    #[test]
+    fn a_target_adds_labels_and_annotations_and_never_takes_the_place_of_ours() {
+        let known = with_target(serde_json::json!({
+            "labels": {"team": "a", SYNC: "other"}, "annotations": {"note": "b", REVISION: "9-00", DELETION_POLICY: "Retain"},
+        }));
+        let there = full(&built(1, &[("A", "1")]), "100");
+        let plan = decide(&known, &found(read(1, &[("A", "1")]), Some(there)));
+        let secret = &write(&plan).secret;
+        assert_eq!((secret.labels["team"].as_str(), secret.annotations["note"].as_str()), ("a", "b"));
+        let revision = built(1, &[("A", "1")]).revision.to_string();
+        assert_eq!((secret.labels[SYNC].as_str(), &secret.annotations[REVISION]), ("secrets", &revision));
+        assert!(!secret.annotations.contains_key(DELETION_POLICY) && !write(&plan).anew);
+    }
+
+    #[test]
+    fn what_the_target_says_is_put_back_what_it_no_longer_says_goes_and_what_others_add_stays() {
+        let labelled = |labels: &[(&str, &str)], ours: &[&str]| {
+            let mut there = full(&built(1, &[("A", "1")]), "100");
+            let fields: serde_json::Map<_, _> =
+                ours.iter().map(|k| (format!("f:{k}"), serde_json::json!({}))).collect();
+            let entry = serde_json::json!({"manager": "spacesync", "fieldsV1": {"f:metadata": {"f:labels": fields}}});
+            there.object_meta.managed_fields = Some(vec![serde_json::from_value(entry).unwrap()]);
+            there.object_meta.labels = Some(labels.iter().map(|(k, v)| ((*k).into(), (*v).into())).collect());
+            there
+        };
+        let (wants, plain) = (with_target(serde_json::json!({"labels": {"team": "a"}})), in_step());
+        let table = [
+            ("missing", &wants, labelled(&[], &[]), false),
+            ("another", &wants, labelled(&[("team", "b")], &["team"]), false),
+            ("there", &wants, labelled(&[("team", "a")], &["team", SYNC]), true),
+            ("left over", &plain, labelled(&[("team", "a")], &["team"]), false),
+            ("somebody else's", &plain, labelled(&[("team", "a")], &[SYNC]), true),
+        ];
+        for (what, known, there, as_written) in table {
+            assert_eq!(build::is_as_written(known, Some(&there), &key()), as_written, "{what}");
+        }
+    }
+
+    #[test]
+    fn the_secret_tells_since_when_its_content_is_the_same() {
+        let content = |there: Option<FullSecret>, version, value: &str| -> Content {
+            let plan = decide(&in_step(), &found(read(version, &[("A", value)]), there));
+            write(&plan).secret.annotations[CONTENT].parse().unwrap()
+        };
+        let there = |since: &str| {
+            let mut there = full(&built(1, &[("A", "1")]), "100");
+            there.meta.content.as_mut().unwrap().since = since.parse().unwrap();
+            Some(there)
+        };
+        let early = "2026-11-01T00:00:00Z";
+        let first = built(1, &[("A", "1")]).revision.to_string();
+        let at = |revision: &str, since: &str| Content { revision: revision.to_owned(), since: since.parse().unwrap() };
+        assert_eq!(content(None, 1, "1"), at(&first, &now().to_string()));
+        assert_eq!(content(there(early), 2, "1"), at(&first, early), "only the version moved");
+        let other = built(2, &[("A", "2")]).revision.to_string();
+        let record = |revision: &str, since: &str| {
+            let mut record = decide(&fresh(), &found(read(1, &[("A", "1")]), None)).content.unwrap().record.unwrap();
+            (record.revision, record.time) = (revision.to_owned(), since.parse::<jiff::Timestamp>().unwrap().into());
+            record
+        };
+        let history =
+            vec![record(&first, "2026-11-02T00:00:00Z"), record(&first, early), record(&other, "2026-10-01T00:00:00Z")];
+        let deleted = in_step().with_sync(|sync| sync.status.as_mut().unwrap().history = history);
+        let plan = decide(&deleted, &found(read(1, &[("A", "1")]), None));
+        assert_eq!(write(&plan).secret.annotations[CONTENT], at(&first, early).to_string(), "somebody deleted it");
+        assert_eq!(content(there(early), 2, "2"), at(&other, &now().to_string()));
+    }
+
+    #[test]
+    fn another_type_makes_the_secret_anew_and_one_that_is_not_met_keeps_the_last_good() {
+        let tls = with_target(serde_json::json!({"type": "kubernetes.io/tls"}));
+        let there = || Some(full(&built(1, &[("A", "1")]), "100"));
+        let plan = decide(&tls, &found(read(2, &[("tls.crt", "c"), ("tls.key", "k")]), there()));
+        assert!(write(&plan).anew);
+        assert_eq!(write(&plan).secret.type_, "kubernetes.io/tls");
+        let plan = decide(&tls, &found(read(2, &[("tls.crt", "c")]), there()));
+        assert!(matches!(plan.secret, SecretPlan::Leave));
+        assert_eq!((synced(&plan), plan.next), (Reason::TargetTypeUnmet, Next::OnChange));
+        let said = plan.synced.unwrap().message;
+        assert!(said.contains("kubernetes.io/tls, which needs the key tls.key;"), "{said}");
+        assert_eq!(plan.source.unwrap().head, head(2), "it is read again when it moves, not before");
     }
 
     #[test]

@@ -10,7 +10,7 @@ use crate::{
         names::{CHANGE, REVISION, SYNC_REQUESTED},
         sync::{SourceStatus, TargetStatus},
     },
-    secret::{Entry, FingerprintKey, Identity, KeyFilter, ManagedSecret, Snapshot, Value},
+    secret::{Content, Entry, FingerprintKey, Identity, KeyFilter, ManagedSecret, Snapshot, Value},
     store::{
         Head, StoreError,
         book::{self, EntryId},
@@ -61,6 +61,7 @@ pub fn full(content: &ManagedSecret, resource_version: &str) -> FullSecret {
             resource_version: resource_version.into(),
             sync: Some("secrets".into()),
             space: Some("newsroom".into()),
+            content: Some(Content { revision: revision.clone(), since: now() }),
             revision: Some(revision),
             ..SecretMeta::default()
         },

@@ -227,7 +227,9 @@ pub fn warnings<'a>(
 ) -> impl Iterator<Item = (Reason, &'a str)> {
     let before = old.map(|status| status.conditions.clone()).unwrap_or_default();
     let types = ["Ready", "KeysComplete", "Delivered"];
-    types.into_iter().filter_map(move |type_| new_warning(&before, &new.conditions, type_))
+    let told = types.into_iter().filter_map(move |type_| new_warning(&before, &new.conditions, type_));
+    // The FlowApp tells of that one, and why it is so.
+    told.filter(|(reason, _)| *reason != Reason::RestartStalled)
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ use std::{
 use futures::{StreamExt, stream};
 use jiff::Timestamp;
 use tokio::{
+    sync::watch,
     task::{AbortHandle, JoinSet},
     time::Instant,
 };
@@ -23,7 +24,7 @@ use super::{
 use crate::{
     cluster::{cache::Item, queue::Lane},
     operator::Context,
-    resources::{AutoSync, SpaceSecretSync},
+    resources::{AutoSync, Reason, SpaceSecretSync, SpaceSecretSyncStatus, condition::find},
     space::binding,
     store::{Head, Store, StoreError, book::EntryId},
 };
@@ -64,6 +65,7 @@ struct Entries {
 async fn tick(ctx: Arc<Context>, manager: String) {
     let mut changed = ctx.stores.changes();
     let doubts = ctx.doubts.of(&manager);
+    let mut number = ctx.stores.number(&manager);
     let mut rhythm = Rhythm::default();
     let mut doubted: Option<Instant> = None;
     loop {
@@ -80,19 +82,32 @@ async fn tick(ctx: Arc<Context>, manager: String) {
             let answered =
                 due.is_empty() || ask(&ctx, &manager, &store, &entries, &due, rhythm.is_failing(), now).await;
             rhythm.looked(answered, bulk, now);
-            wait = rhythm.wait(bulk, &entries.wishes, Timestamp::now());
+            // Before the store wants to be asked again it is asked for nothing.
+            wait = rhythm.wait(bulk, &entries.wishes, Timestamp::now()).max(store.pause().unwrap_or_default());
+            if !rhythm.is_failing() {
+                wait = store.keep().await.map_or(wait, |due| wait.min(due));
+            }
         }
         let wake = doubted.map_or(Instant::now() + wait, |at| at.min(Instant::now() + wait));
         tokio::select! {
             () = tokio::time::sleep_until(wake) => {}
             // A store that was made anew, with another credential perhaps, is asked at once.
-            _ = changed.changed() => rhythm.begin_anew(),
-            // A read met an outage: whoever else reads this store is told soon, and it is asked until it is back.
+            () = made_anew(&ctx, &manager, &mut changed, &mut number) => rhythm.begin_anew(),
+            // A read failed for now: whoever else reads this store is told soon, and it is asked until it is back.
             () = doubts.notified(), if !rhythm.is_failing() && doubted.is_none() => {
                 doubted = Some(Instant::now() + FIRST_RETRY);
             }
         }
     }
+}
+
+/// Waits until the store of this `SecretManager` is another one; those of others do not matter.
+async fn made_anew(ctx: &Context, manager: &str, changed: &mut watch::Receiver<u64>, number: &mut Option<u64>) {
+    while ctx.stores.number(manager) == *number {
+        // The sender lives as long as the context.
+        let _ = changed.changed().await;
+    }
+    *number = ctx.stores.number(manager);
 }
 
 fn entries(ctx: &Context, manager: &str, store: &Store) -> Entries {
@@ -121,10 +136,15 @@ fn entries(ctx: &Context, manager: &str, store: &Store) -> Entries {
     Entries { ids, wishes, syncs }
 }
 
-/// Its own schedule; but what has nothing yet is looked at each minute.
+/// Its own schedule; but what has nothing yet, or says that its store fails, is looked at each minute.
 fn auto_sync(sync: &SpaceSecretSync) -> AutoSync {
-    let nothing_yet = sync.status.as_ref().is_none_or(|status| status.source.is_none());
-    if nothing_yet { AutoSync::Every1m } else { sync.spec.effective_auto_sync() }
+    let is_unsettled = |status: &SpaceSecretSyncStatus| status.source.is_none() || says_that_its_store_fails(status);
+    if sync.status.as_ref().is_none_or(is_unsettled) { AutoSync::Every1m } else { sync.spec.effective_auto_sync() }
+}
+
+fn says_that_its_store_fails(status: &SpaceSecretSyncStatus) -> bool {
+    let synced = find(&status.conditions, "Synced").filter(|condition| condition.status == "False");
+    synced.and_then(|condition| Reason::parse(&condition.reason)).is_some_and(Reason::is_of_source)
 }
 
 /// Asks, notes what was heard, and wakes whom it concerns. Says whether the store as a whole answered.
@@ -151,7 +171,13 @@ async fn ask(
         }
     }
     let Some(outcome) = outcome else { return true };
-    let answered = outcome.as_ref().err().is_none_or(|error| !error.is_outage());
+    if outcome.is_err() {
+        // Who waits to ask is told why there is no answer, instead of waiting for it by itself.
+        for key in ctx.turnstile.waiting(manager) {
+            ctx.queues.syncs.add(key, Lane::Normal);
+        }
+    }
+    let answered = outcome.as_ref().err().is_none_or(|error| !error.is_passing());
     if ctx.reach.note(manager, outcome, Timestamp::now()) {
         ctx.queues.managers.add(manager.to_owned(), Lane::Normal);
     }
@@ -173,6 +199,9 @@ async fn in_bulk(
     ctx.count_store(manager, "heads", heads.as_ref().err());
     match heads {
         Ok(mut heads) => {
+            for error in heads.values().filter_map(|head| head.as_ref().err()) {
+                ctx.count_store(manager, "head", Some(error));
+            }
             let mut head = |path: &String| heads.remove(path).unwrap_or(Err(StoreError::NotFound(path.clone())));
             (due.iter().zip(&paths).map(|(at, path)| (*at, head(path))).collect(), Ok(()))
         }

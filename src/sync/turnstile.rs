@@ -57,6 +57,13 @@ impl Turnstile {
         Some(Pass { turnstile: self.clone(), queue: queue.clone(), manager: manager.to_owned() })
     }
 
+    /// Everybody who waits, to be told what has become known of the store meanwhile.
+    pub fn waiting(&self, manager: &str) -> Vec<Key> {
+        let mut gates = self.lock();
+        let Some(gate) = gates.get_mut(manager) else { return Vec::new() };
+        std::iter::from_fn(|| gate.next()).map(|(key, _)| key).collect()
+    }
+
     fn leave(&self, manager: &str) -> Vec<(Key, Lane)> {
         let mut gates = self.lock();
         let Some(gate) = gates.get_mut(manager) else { return Vec::new() };
@@ -146,6 +153,18 @@ mod tests {
         assert_eq!(next.len(), 1);
         let back = hall.enter("m", &next[0], Lane::Normal, false).unwrap();
         assert_eq!(hall.leave(back).len(), AT_ONCE);
+    }
+
+    #[test]
+    fn who_waits_can_be_called_for_news() {
+        let hall = Hall::new();
+        let _inside = hall.fill("m");
+        for name in ["a", "b"] {
+            assert!(hall.enter("m", name, Lane::Normal, false).is_none());
+        }
+        let names: Vec<_> = hall.0.waiting("m").into_iter().map(|key| key.name).collect();
+        assert_eq!(names, ["a", "b"]);
+        assert!(hall.0.waiting("m").is_empty() && hall.0.waiting("another").is_empty());
     }
 
     #[test]

@@ -179,35 +179,6 @@ async fn another_mount_at_our_path_and_a_container_that_is_not_there_are_refused
 }
 
 #[tokio::test]
-async fn an_injection_that_rollout_undo_or_replace_removed_is_put_back() {
-    let tenant = World::shared().tenant(&[("A", "1")]).await;
-    let plane = &tenant.world.plane;
-    tenant.workload::<Deployment>("ingest", template()).await;
-    plane.kubectl(&["-n", &tenant.name, "rollout", "status", "deployment/ingest", "--timeout=20s"]).unwrap();
-    tenant.sync(json!({})).await;
-    tenant.ingest(json!({})).await;
-    tenant.until_mounted(MOUNTED).await;
-    plane.kubectl(&["-n", &tenant.name, "rollout", "status", "deployment/ingest", "--timeout=20s"]).unwrap();
-    let undone = plane.kubectl(&["-n", &tenant.name, "rollout", "undo", "deployment/ingest"]).unwrap();
-    assert!(undone.contains("rolled back"), "{undone}");
-    let injected = tenant.until_mounted(MOUNTED).await;
-    let replacement = json!({
-        "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "ingest", "namespace": tenant.name},
-        "spec": {"replicas": 0, "selector": {"matchLabels": {"app": "ingest"}}, "template": template()},
-    });
-    // The deployment controller may write between kubectl's read and its replacement.
-    let replace = || plane.kubectl_stdin(&["replace", "-f", "-"], &replacement.to_string());
-    assert!((0..10).any(|_| replace().is_ok()), "{:?}", replace());
-    let generation = injected.metadata.generation;
-    until(tenant.api::<Deployment>(), "ingest", "mounted again", |found| {
-        found.metadata.generation > generation
-            && mounts(found).len() == 1
-            && found.labels().contains_key("spacesync.dev/flow-app")
-    })
-    .await;
-}
-
-#[tokio::test]
 async fn a_flow_app_that_goes_takes_back_exactly_what_was_ours() {
     let tenant = World::shared().tenant(&[("A", "1")]).await;
     let before = tenant.workload::<Deployment>("ingest", template()).await;
@@ -229,6 +200,27 @@ async fn a_flow_app_that_goes_takes_back_exactly_what_was_ours() {
     assert!(!after.labels().contains_key("spacesync.dev/flow-app"));
     let note = tenant.until_event("Deployment", "ingest", "Normal", "Withdrawn").await;
     assert!(note.contains("FlowApp ingest has gone") && note.ends_with("it rolls once"), "{note}");
+}
+
+#[tokio::test]
+async fn a_flow_app_that_is_deleted_and_made_again_rolls_nothing() {
+    let tenant = World::shared().tenant(&[("A", "1")]).await;
+    let injected = tenant.with_ingest().await;
+    let first = tenant.api::<FlowApp>().get("ingest").await.unwrap();
+    for _ in 0..2 {
+        tenant.delete::<FlowApp>("ingest").await;
+        // Long enough for the operator to have seen it.
+        tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+        tenant.ingest(json!({})).await;
+        let app = tenant.until_app("ingest", "Ready", "True/Ready").await;
+        assert_ne!(app.uid(), first.uid());
+    }
+    // Past the time at which the first would have been withdrawn.
+    tokio::time::sleep(std::time::Duration::from_secs(5)).await;
+    let after = tenant.api::<Deployment>().get("ingest").await.unwrap();
+    assert_eq!(after.metadata.generation, injected.metadata.generation, "{:?}", tenant.requests());
+    let applied = tenant.requests().iter().filter(|request| *request == "patch deployments/ingest").count();
+    assert_eq!(applied, 1, "{:?}", tenant.requests());
 }
 
 #[tokio::test]

@@ -134,9 +134,10 @@ async fn a_sealed_store_is_told_and_comes_back_by_itself() {
 #[tokio::test]
 async fn what_this_version_does_not_support_is_said_with_what_to_use_instead() {
     let kept = Kept::new(false).await;
-    let role = json!({"tokenSecret": null, "kubernetes": {"role": "spacesync", "audience": "bao"}});
-    kept.manager(json!({"auth": role})).await;
-    kept.until_ready("openBao.auth.kubernetes is not supported by this version; use tokenSecret").await;
+    let auth = json!({"bearerSecret": {"name": "a", "key": "b"}});
+    let http = json!({"http": {"url": "https://secrets.example.org", "auth": auth}});
+    kept.tenant.manager(&kept.tenant.name, http).await;
+    kept.until_ready("http is not supported by this version; use openBao or kubernetes").await;
 }
 
 #[tokio::test]

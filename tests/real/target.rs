@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::{ByteString, api::core::v1::Secret};
 use kube::{
-    Api,
+    Api, ResourceExt,
     api::{DeleteParams, PostParams},
 };
 use serde_json::json;
@@ -168,6 +168,59 @@ async fn another_target_name_moves_the_secret() {
     tenant.sync(json!({"target": {"name": "elsewhere"}})).await;
     until(tenant.api::<Secret>(), "elsewhere", "it is there", |s| values(s).len() == 1).await;
     until_gone(tenant.api::<Secret>(), "secrets").await;
+}
+
+#[tokio::test]
+async fn a_target_gives_the_secret_labels_annotations_and_a_type_and_takes_them_back() {
+    let tenant = World::shared().tenant(&[("tls.crt", "c"), ("tls.key", "k")]).await;
+    let extras = json!({"labels": {"team": "a"}, "annotations": {"example.org/note": "b c"}});
+    tenant.sync(json!({"target": extras})).await;
+    let has = |secret: &Secret, label: Option<&str>, note: Option<&str>| {
+        let (labels, annotations) = (secret.labels(), secret.annotations());
+        labels.get("team").map(String::as_str) == label
+            && annotations.get("example.org/note").map(String::as_str) == note
+            && labels["spacesync.dev/sync"] == "secrets"
+    };
+    let until_has =
+        |what, label, note| until(tenant.api::<Secret>(), "secrets", what, move |secret| has(secret, label, note));
+    let first = until_has("both", Some("a"), Some("b c")).await;
+    assert_eq!(first.type_.as_deref(), Some("Opaque"));
+    tenant.until_condition("Ready", "True/Synced").await;
+    let status = tenant.until_status("it is synced", |status| status.target.is_some()).await;
+    // What somebody took away or changed comes again, and is no change of the content.
+    tenant.patch::<Secret>("secrets", json!({"metadata": {"labels": {"team": null, "theirs": "yes"}}})).await;
+    until_has("the label again", Some("a"), Some("b c")).await;
+    tenant.patch::<Secret>("secrets", json!({"metadata": {"annotations": {"example.org/note": "x"}}})).await;
+    until_has("the annotation again", Some("a"), Some("b c")).await;
+    tenant.sync(json!({"target": {"labels": {"team": "a"}}})).await;
+    let bare = until_has("the annotation has gone", Some("a"), None).await;
+    assert_eq!(bare.metadata.uid, first.metadata.uid);
+    // Another type: a Secret's cannot be changed.
+    tenant.sync(json!({"target": {"type": "kubernetes.io/tls"}})).await;
+    let tls = |secret: &Secret| secret.type_.as_deref() == Some("kubernetes.io/tls") && has(secret, None, None);
+    let anew = until(tenant.api::<Secret>(), "secrets", "it is made anew", tls).await;
+    assert_ne!(anew.metadata.uid, first.metadata.uid);
+    assert_eq!(values(&anew), values(&first));
+    let now = tenant.until_condition("Ready", "True/Synced").await.status.unwrap();
+    assert_eq!((now.revision, now.history.len()), (status.revision, 1));
+}
+
+#[tokio::test]
+async fn a_type_whose_keys_the_space_lacks_is_explained_and_the_last_good_secret_stays() {
+    let tenant = World::shared().tenant(&[("A", "1")]).await;
+    let before = synced(&tenant).await;
+    tenant.sync(json!({"target": {"type": "kubernetes.io/tls"}})).await;
+    let sync = tenant.until_condition("Ready", "False/TargetTypeUnmet").await;
+    assert_eq!(condition(&sync, "Stalled"), "True/TargetTypeUnmet");
+    let expected = "Secret secrets is to be of type kubernetes.io/tls, which needs the key tls.crt and the key tls.key; \
+                    nothing was written, it keeps its last good content; add that, or change spec.target.type";
+    assert_eq!(message(&sync, "Ready"), expected);
+    let still = tenant.api::<Secret>().get("secrets").await.unwrap();
+    assert_eq!(still.metadata.resource_version, before.metadata.resource_version);
+    tenant.entry(&[("tls.crt", "c"), ("tls.key", "k")]).await;
+    tenant.until_condition("Ready", "True/Synced").await;
+    let tls = tenant.api::<Secret>().get("secrets").await.unwrap();
+    assert_eq!(tls.type_.as_deref(), Some("kubernetes.io/tls"));
 }
 
 #[tokio::test]

@@ -206,7 +206,9 @@ fn whole_sync(name: &str) -> Json {
     let spec = json!({
         "autoSync": "1m", "suspend": false, "flowApps": {"selector": selector},
         "keys": {"include": ["*"], "exclude": ["NONE"]},
-        "target": {"name": name, "deletionPolicy": "Delete"}, "onSourceGone": "Retain",
+        "target": {"name": name, "deletionPolicy": "Delete", "type": "Opaque", "labels": {"team": "a"},
+                   "annotations": {"team": "a"}},
+        "onSourceGone": "Retain",
     });
     sync(name, &spec)
 }

@@ -170,7 +170,7 @@ impl Tenant<'_> {
 
     /// Says of a pod what its kubelet would.
     pub async fn run(&self, name: &str) {
-        let status = json!({"phase": "Running", "containerStatuses": [{
+        let status = json!({"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}], "containerStatuses": [{
             "name": "node-red", "ready": true, "started": true, "restartCount": 0, "image": "i", "imageID": "i",
             "state": {"running": {"startedAt": "2026-01-01T00:00:00Z"}},
         }]});

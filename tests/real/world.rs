@@ -175,6 +175,8 @@ impl World {
             .args(["--api-listen", &api.to_string()])
             .env("KUBECONFIG", &self.kubeconfig)
             .env("RUST_LOG", "info,spacesync=debug")
+            // Where the machine reaches the world by a proxy, that does not lead to what runs here.
+            .env("NO_PROXY", "127.0.0.1,localhost")
             .envs(environment.iter().copied())
             .stdin(Stdio::null())
             .stdout(file.try_clone().expect("a second handle"))
@@ -188,6 +190,14 @@ impl World {
         let kubeconfig = Kubeconfig::read_from(&self.kubeconfig).expect("a kubeconfig");
         let token = kubeconfig.auth_infos[0].auth_info.as_ref().and_then(|auth| auth.token.clone()).expect("a token");
         token.expose_secret().to_owned()
+    }
+
+    /// Where the API server is, and the certificate authority to trust it by.
+    pub fn api_server(&self) -> (String, String) {
+        let kubeconfig = Kubeconfig::read_from(self.plane.kubeconfig()).expect("a kubeconfig");
+        let cluster = kubeconfig.clusters[0].cluster.clone().expect("a cluster");
+        let ca = std::fs::read_to_string(self.plane.dir().join("ca.crt")).expect("the certificate authority");
+        (cluster.server.expect("an address"), ca)
     }
 
     /// A namespace with a space of the embedded store, and an entry in it.

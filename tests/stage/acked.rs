@@ -44,6 +44,8 @@ pub struct Acked {
 /// How long one change took, from the write to the embedded store on.
 #[derive(Clone, Copy, Debug)]
 pub struct Round {
+    /// Until the last pod was begun to be told, by the time on its signal.
+    pub told: Duration,
     /// Until the last pod says that it has loaded it.
     pub acked: Duration,
     /// Until the sync says so of all.
@@ -75,13 +77,14 @@ impl Acked {
         let delivered = syncs.until(|sync| {
             sync.status.as_ref().is_some_and(|status| status.version == Some(version) && is_delivered(status))
         });
-        let began = Instant::now();
+        let (began, at) = (Instant::now(), jiff::Timestamp::now());
         let write = self.write(format!("value-{version}"));
         let ((), acked, delivered) =
             try_join!(write, loaded, delivered).with_context(|| format!("version {version}"))?;
         self.version = version;
         self.runtime.reads(&self.pods, version)?;
-        Ok(Round { acked: acked.duration_since(began), delivered: delivered.duration_since(began) })
+        let told = self.last_told().await?.duration_since(at).try_into().unwrap_or_default();
+        Ok(Round { told, acked: acked.duration_since(began), delivered: delivered.duration_since(began) })
     }
 
     /// Waits until the flow app says so too: `Loaded`, and how many of its pods have.
@@ -111,6 +114,14 @@ impl Acked {
         let now = pods::list(&self.client, NAMESPACE).await?;
         ensure!(now == self.pods, "pods were restarted: at first {:?}, now {now:?}", self.pods);
         Ok(())
+    }
+
+    async fn last_told(&self) -> Result<jiff::Timestamp> {
+        let api: Api<Pod> = Api::namespaced(self.client.clone(), NAMESPACE);
+        let pods = api.list(&ListParams::default().labels(pods::SELECTOR)).await?;
+        let at = |pod: &Pod| pod.annotations().get(names::SIGNAL)?.split_once('/')?.1.parse::<i64>().ok();
+        let last = pods.iter().filter_map(at).max().context("no pod was told")?;
+        Ok(jiff::Timestamp::from_millisecond(last)?)
     }
 
     async fn write(&self, value: String) -> Result<()> {

@@ -5,8 +5,10 @@
 pub mod acked;
 pub mod bare_api;
 pub mod by_hand;
+pub mod editors;
 pub mod files;
 pub mod floor;
+pub mod hands;
 pub mod http;
 pub mod light_runtime;
 pub mod live;
@@ -88,6 +90,17 @@ impl Operator {
 
     /// The same at an address that pods know already.
     pub fn start_at(cluster: &Cluster, binary: &Path, api: SocketAddr, log_level: &str) -> Result<Self> {
+        Self::start_with(cluster, binary, api, log_level, &[])
+    }
+
+    /// The same with more flags. Where there are no pods, or none that ask it anything, its address is of no interest.
+    pub fn start_with(
+        cluster: &Cluster,
+        binary: &Path,
+        api: SocketAddr,
+        log_level: &str,
+        flags: &[&str],
+    ) -> Result<Self> {
         let kubeconfig = cluster.kubeconfig_for_service_account(SYSTEM, "spacesync")?;
         let log = cluster.dir().join("operator.log");
         let file = File::options().create(true).append(true).open(&log)?;
@@ -97,6 +110,7 @@ impl Operator {
             .arg(binary)
             .args(["operator", "--log-format", "text", "--metrics-listen", &health.to_string()])
             .args(["--api-listen", &api.to_string()])
+            .args(flags)
             .env("KUBECONFIG", kubeconfig)
             .env("RUST_LOG", log_level)
             .stdin(Stdio::null())
@@ -137,9 +151,7 @@ impl Operator {
 
     /// The end of its log.
     pub fn last_words(&self) -> String {
-        let log = fs::read_to_string(&self.log).unwrap_or_default();
-        let lines: Vec<&str> = log.lines().collect();
-        lines[lines.len().saturating_sub(15)..].join("\n")
+        last_words(&self.log)
     }
 
     /// Its process.
@@ -174,6 +186,13 @@ impl Operator {
     }
 }
 
+/// The end of a log.
+pub fn last_words(log: &Path) -> String {
+    let log = fs::read_to_string(log).unwrap_or_default();
+    let lines: Vec<&str> = log.lines().collect();
+    lines[lines.len().saturating_sub(15)..].join("\n")
+}
+
 /// An operator that does nothing for the time being.
 pub struct HeldUp<'o>(&'o Operator);
 
@@ -185,6 +204,6 @@ impl Drop for HeldUp<'_> {
 }
 
 /// An address whose port was free a moment ago.
-fn free_port(host: IpAddr) -> Result<SocketAddr> {
+pub fn free_port(host: IpAddr) -> Result<SocketAddr> {
     TcpListener::bind((host, 0)).and_then(|l| l.local_addr()).with_context(|| format!("no free port at {host}"))
 }

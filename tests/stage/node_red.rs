@@ -1,4 +1,4 @@
-//! Pods of Node-RED 5 with the plugin, and a flow that answers with what it reads: masked, and its version.
+//! Pods of Node-RED with the plugin, and a flow that answers with what it reads: masked, and its version.
 
 use std::path::PathBuf;
 
@@ -8,7 +8,6 @@ use serde_json::{Value as Json, json};
 
 use super::runtime::Runtime;
 
-const NAME: &str = "flow-app";
 /// Where Node-RED finds what is installed beside it.
 const PLUGIN: &str = "/usr/src/node-red/node_modules/@spacesync/node-red-secret-manager";
 const SETTINGS: &str = include_str!("node-red/settings.js");
@@ -20,15 +19,27 @@ pub const PORT: u16 = 1880;
 pub const PATH: &str = "/token";
 
 const TAG: &str = "localhost/flow-app:1";
+/// The same on Node-RED 4.1.
+pub const TAG_4: &str = "localhost/flow-app-4:1";
 
-/// Its image, with the plugin as the sources are now and as it is published; made where it is not there yet.
+/// Node-RED 5.
 pub fn image() -> Result<PathBuf> {
+    image_on(Image::NodeRed, "flow-app")
+}
+
+/// Node-RED 4.1, [`TAG_4`].
+pub fn image_4() -> Result<PathBuf> {
+    image_on(Image::NodeRed4, "flow-app-4")
+}
+
+/// With the plugin as the sources are now and as it is published; made where it is not there yet.
+fn image_on(base: Image, name: &str) -> Result<PathBuf> {
     let source = super::root().join("plugin");
     let package: Json = serde_json::from_slice(&std::fs::read(source.join("package.json"))?)?;
     let files = package["files"].as_array().context("package.json has no files")?.iter().filter_map(Json::as_str);
     let there = files.filter(|name| source.join(name).exists());
     let put = |layer: Layer, name: &str| layer.put(&format!("{PLUGIN}/{name}"), source.join(name));
-    put(there.fold(Layer::on(Image::NodeRed, NAME), put), "package.json").archive()
+    put(there.fold(Layer::on(base, name), put), "package.json").archive()
 }
 
 /// So many pods of it.

@@ -52,7 +52,8 @@ pub fn served(namespace: &str) -> Vec<Json> {
     ]
 }
 
-fn spacesync(kind: &str, namespace: Option<&str>, name: &str, spec: &Json) -> Json {
+/// An object of ours.
+pub fn spacesync(kind: &str, namespace: Option<&str>, name: &str, spec: &Json) -> Json {
     let mut object =
         json!({"apiVersion": "spacesync.dev/v1alpha1", "kind": kind, "metadata": {"name": name}, "spec": spec});
     if let Some(namespace) = namespace {

@@ -16,6 +16,8 @@ pub enum Image {
     Busybox,
     /// `localhost/node-red:5`: Node-RED 5 on Node.js 22 (233 MB; made with npm).
     NodeRed,
+    /// `localhost/node-red:4`: Node-RED 4.1 on Node.js 20 (likewise).
+    NodeRed4,
     /// No file at all. Only to put a [`Layer`](super::Layer) on: what is in an image then is what was put there.
     Nothing,
 }
@@ -43,13 +45,8 @@ impl Image {
                 make("busybox", "making the busybox image, once")?;
                 "busybox"
             }
-            Self::NodeRed => {
-                if Command::new("npm").arg("--version").output().is_err() {
-                    bail!("npm is missing. It fetches Node-RED for its image, once. On Debian: apt-get install npm");
-                }
-                make("nodered", "making the Node-RED image, once, about 30 s")?;
-                "nodered"
-            }
+            Self::NodeRed => with_npm("nodered", "making the Node-RED image, once, about 30 s")?,
+            Self::NodeRed4 => with_npm("nodered4", "making the image of Node-RED 4.1, once, about 30 s")?,
             Self::Nothing => {
                 binaries::once(&folder(), "nothing", "1\n", |unfinished| {
                     let mut python = Command::new("python3");
@@ -61,6 +58,14 @@ impl Image {
         };
         Ok(folder().join(format!("{name}.tar")))
     }
+}
+
+fn with_npm(name: &'static str, what: &str) -> Result<&'static str> {
+    if Command::new("npm").arg("--version").output().is_err() {
+        bail!("npm is missing. It fetches Node-RED for its images, once. On Debian: apt-get install npm");
+    }
+    make(name, what)?;
+    Ok(name)
 }
 
 /// The archives of busybox, pause and `more`; makes those that are not there yet.

@@ -6,7 +6,7 @@
 use std::fs;
 use std::net::{IpAddr, SocketAddr};
 use std::ops::Deref;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -86,6 +86,11 @@ impl OpenBao {
         self.server.pid()
     }
 
+    /// The `bao` that runs it, which is its command line too.
+    pub fn binary(&self) -> &Path {
+        &self.binary
+    }
+
     /// Freezes the server (SIGSTOP): connections stay open and nothing is answered.
     pub fn suspend(&self) -> Result<()> {
         self.server.suspend()
@@ -147,7 +152,7 @@ impl Deref for OpenBao {
     }
 }
 
-fn start_server(run: &Run, binary: &std::path::Path) -> Result<Component> {
+fn start_server(run: &Run, binary: &Path) -> Result<Component> {
     Component::start(run, "openbao", binary, &["server".to_owned(), "-config=openbao.hcl".to_owned()])
 }
 

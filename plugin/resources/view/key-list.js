@@ -1,6 +1,6 @@
 // The list of keys: one stop for the Tab key, arrows within.
 
-import { element, icon } from '../dom.js';
+import { element } from '../dom.js';
 import { FORMS, reference } from '../references.js';
 import { users } from './users.js';
 
@@ -15,7 +15,6 @@ export class KeyList {
   #rows = new Map();
   /** Where the Tab key leads. @type {string | null} */
   #current = null;
-  #copied;
   #grid;
 
   /**
@@ -29,8 +28,8 @@ export class KeyList {
       role: 'grid', 'aria-label': text.say('sidebar.secrets.list'), 'aria-readonly': 'true', class: 'secret-manager-keys',
       onkeydown: (/** @type {KeyboardEvent} */ event) => this.#key(event), onfocusin: (/** @type {FocusEvent} */ event) => this.#focused(event),
     });
-    this.#copied = element('p', { role: 'status', class: 'secret-manager-copied' });
-    this.root = element('div', {}, this.#copied, this.#grid);
+    this.copied = element('p', { role: 'status', class: 'secret-manager-copied' });
+    this.root = this.#grid;
   }
 
   /**
@@ -72,7 +71,7 @@ export class KeyList {
   #copy(name, form) {
     const copied = reference(name, form);
     const done = this.#RED.clipboard.copyText(copied);
-    this.#copied.textContent = this.#text.say(done ? 'sidebar.secrets.copied' : 'sidebar.secrets.not-copied', { text: copied });
+    this.copied.textContent = this.#text.say(done ? 'sidebar.secrets.copied' : 'sidebar.secrets.not-copied', { text: copied });
   }
 
   /** @param {string | null} name */
@@ -119,6 +118,7 @@ class Row {
   /** @type {readonly import('../usage.js').User[]} */
   #nodes = [];
   #format;
+  #value;
   #mark;
   #use;
   #users;
@@ -138,12 +138,12 @@ class Row {
     this.#mark = element('span', { class: 'secret-manager-mark', hidden: true });
     this.#use = element('button', { type: 'button', tabindex: '-1', class: 'secret-manager-plain secret-manager-link', onclick: () => this.#toggle() });
     this.#users = element('div', { role: 'gridcell', class: 'secret-manager-users', hidden: true });
+    this.#value = element('div', { role: 'gridcell', class: 'secret-manager-value' }, this.#format, ' ',
+      element('span', { 'aria-hidden': 'true' }, MASK),
+      element('span', { class: 'secret-manager-copy' }, ...FORMS.map((form) => this.#copier(form))));
     this.root = element('div', { role: 'row', tabindex: '-1', class: 'secret-manager-key' },
       element('span', { role: 'rowheader', class: 'secret-manager-name' }, element('code', {}, name), this.#mark),
-      element('div', { role: 'gridcell', class: 'secret-manager-value' }, this.#format, ' ',
-        element('span', { 'aria-hidden': 'true' }, MASK), element('span', { class: 'secret-manager-unseen' }, text.say('sidebar.secrets.masked')),
-        element('span', { class: 'secret-manager-copy' }, icon('clone'), ...FORMS.map((form) => this.#copier(form)))),
-      element('span', { role: 'gridcell', class: 'secret-manager-used' }, this.#use), this.#users);
+      this.#value, element('span', { role: 'gridcell', class: 'secret-manager-used' }, this.#use), this.#users);
   }
 
   /**
@@ -156,12 +156,17 @@ class Row {
     if (shown === this.#shown) return;
     this.#shown = shown;
     this.#nodes = nodes;
-    this.#format.textContent = this.#text.say(`sidebar.secrets.format.${format === 'json' ? 'json' : 'text'}`);
+    const said = this.#text.say(`sidebar.secrets.format.${format === 'json' ? 'json' : 'text'}`);
+    this.#format.textContent = said;
     this.root.classList.toggle('secret-manager-marked', mark !== null);
     this.#mark.hidden = mark === null;
     this.#mark.textContent = mark === null ? '' : this.#text.say(`sidebar.secrets.mark.${mark}`);
     this.#use.hidden = nodes.length === 0;
     this.#use.textContent = this.#text.count('sidebar.secrets.used', nodes.length);
+    // Named, so that what can be copied is read when it is come to, and not with every key.
+    const value = this.#text.say('sidebar.secrets.value', { format: said });
+    this.#value.setAttribute('aria-label', value);
+    this.root.setAttribute('aria-label', [this.#name, this.#mark.textContent, value, nodes.length > 0 ? this.#use.textContent : ''].filter(Boolean).join(', '));
     this.#open = this.#open && nodes.length > 1;
     this.#showUsers();
   }

@@ -1,14 +1,12 @@
 // The Secrets section: the list of what flows read now, and what they ask for in vain.
 
+import { changesSaid } from '../changes.js';
 import { element, icon, setText } from '../dom.js';
 import { missing } from '../usage.js';
 import { KeyList } from './key-list.js';
 import { users } from './users.js';
 
 /** @typedef {import('../store.js').Facts} Facts */
-
-/** So many names in a notice; the list marks them all. */
-const NAMED = 5;
 
 export class Secrets {
   #RED;
@@ -18,6 +16,7 @@ export class Secrets {
   #empty;
   #notice;
   #changed;
+  #seen;
   #missing;
   #found;
   #shownMissing = '';
@@ -37,17 +36,20 @@ export class Secrets {
       spellcheck: 'false', class: 'secret-manager-search', oninput: () => this.#show(), onkeydown: (/** @type {KeyboardEvent} */ event) => this.#key(event),
     });
     this.#changed = element('span', { role: 'status' });
-    this.#notice = element('div', { class: 'secret-manager-notice', hidden: true }, icon('bolt'), this.#changed, element('button', {
+    this.#seen = element('button', {
       type: 'button', class: 'secret-manager-plain', 'aria-label': text.say('sidebar.secrets.seen'), title: text.say('sidebar.secrets.seen'),
-      onclick: () => commands.forgetMarks(),
-    }, icon('times')));
+      onclick: () => this.#forget(commands),
+    }, icon('times'));
+    this.#notice = element('div', {}, icon('bolt'), this.#changed, this.#seen);
     this.#missing = element('div', { class: 'secret-manager-missing', hidden: true });
-    this.#found = element('p', { role: 'status', class: 'secret-manager-found' });
+    this.#found = element('span', { role: 'status', class: 'secret-manager-found' });
     this.#empty = element('p', { class: 'secret-manager-empty' });
     this.#list = new KeyList(RED, text);
     this.root = element('section', { 'aria-labelledby': 'secret-manager-secrets', class: 'secret-manager-section secret-manager-secrets' },
-      element('h3', { id: 'secret-manager-secrets' }, text.say('sidebar.secrets.title')),
-      this.#notice, this.#missing, this.#search, this.#found, this.#empty, this.#list.root);
+      element('div', { class: 'secret-manager-sticky' },
+        element('div', { class: 'secret-manager-head' }, element('h3', { id: 'secret-manager-secrets' }, text.say('sidebar.secrets.title')), this.#found),
+        this.#search, this.#list.copied),
+      this.#notice, this.#missing, this.#empty, this.#list.root);
   }
 
   /** @param {Facts} facts */
@@ -64,7 +66,7 @@ export class Secrets {
   }
 
   #show() {
-    const { keys, marks, usage, state } = /** @type {Facts} */ (this.#facts);
+    const { keys, marks, usage, state, mayRead } = /** @type {Facts} */ (this.#facts);
     const asked = this.#search.value.trim().toLowerCase();
     const all = keys?.keys ?? [];
     const shown = asked === '' ? all : all.filter(({ name }) => name.toLowerCase().includes(asked));
@@ -72,7 +74,7 @@ export class Secrets {
     this.#search.hidden = all.length === 0;
     setText(this.#found, all.length === 0 ? '' : asked === '' ? this.#text.count('sidebar.secrets.count', all.length)
       : this.#text.say('sidebar.secrets.found', { count: shown.length, all: all.length }));
-    setText(this.#empty, this.#whyEmpty(all.length, shown.length, state));
+    setText(this.#empty, mayRead ? this.#whyEmpty(all.length, shown.length, state) : '');
   }
 
   /** @param {number} all @param {number} shown @param {any} state */
@@ -96,16 +98,18 @@ export class Secrets {
     }
   }
 
+  /** The button goes, and the focus with it. @param {import('../commands.js').Commands} commands */
+  #forget(commands) {
+    commands.forgetMarks();
+    this.#search.focus();
+  }
+
   #showChanges() {
-    const { marks } = /** @type {Facts} */ (this.#facts);
-    const said = /** @type {const} */ (['added', 'changed', 'removed']).flatMap((what) => {
-      const names = [...marks].filter(([, mark]) => mark === what).map(([name]) => name).sort();
-      if (names.length === 0) return [];
-      const some = names.slice(0, NAMED).join(', ') + (names.length > NAMED ? ', …' : '');
-      return [this.#text.say(`sidebar.secrets.notice.${what}`, { names: some })];
-    });
-    setText(this.#changed, said.join(' · '));
-    this.#notice.hidden = said.length === 0;
+    const said = changesSaid(/** @type {Facts} */ (this.#facts).marks, this.#text);
+    // Out of sight only: what is announced must have been there before.
+    this.#notice.className = said === '' ? 'secret-manager-unseen' : 'secret-manager-notice';
+    this.#seen.hidden = said === '';
+    setText(this.#changed, said);
   }
 
   #showMissing() {

@@ -10,17 +10,21 @@ import { SyncNow } from './sync-now.js';
 /** @typedef {import('../store.js').Facts} Facts */
 /** @typedef {import('../text.js').Text} Text */
 
-const ICONS = { good: 'check-circle', busy: 'refresh', attention: 'exclamation-circle', bad: 'times-circle' };
+const ROWS = ['checked', 'updated', 'issued', 'pods'];
+
+const ICONS = { good: 'check-circle', busy: 'refresh', idle: 'pause-circle', attention: 'exclamation-circle', bad: 'times-circle' };
 
 export class Status {
   #text;
   #icon;
   #said;
+  #joint;
   #tail;
   #detail;
   #notes;
   #reader;
-  #times;
+  /** @type {Record<string, {root: HTMLElement, value: HTMLElement}>} */
+  #rows;
   #settings;
   #syncNow;
   /** @type {Facts | null} */
@@ -37,15 +41,20 @@ export class Status {
     this.#icon = icon('refresh');
     // Only what is news is read aloud, not each second that passes.
     this.#said = element('span', { role: 'status', class: 'secret-manager-said' });
+    this.#joint = element('span', { class: 'secret-manager-tail' });
     this.#tail = element('span', { class: 'secret-manager-tail' });
     this.#detail = element('p', { class: 'secret-manager-note', lang: 'en' });
     this.#notes = element('p', { role: 'status', class: 'secret-manager-note' });
-    this.#times = element('dl', { class: 'secret-manager-times' });
+    this.#rows = Object.fromEntries(ROWS.map((name) => {
+      const value = element('dd');
+      return [name, { value, root: element('div', { hidden: true }, element('dt', {}, text.say(`sidebar.times.${name}`)), ' ', value) }];
+    }));
     this.#reader = element('p', { class: 'secret-manager-note', hidden: true }, icon('eye'), text.say('sidebar.reader'));
     this.root = element('section', { 'aria-labelledby': 'secret-manager-status', class: 'secret-manager-section' },
-      element('h3', { id: 'secret-manager-status' }, text.say('sidebar.status.title')),
-      element('p', { class: 'secret-manager-sentence' }, this.#icon, element('span', {}, this.#said, this.#tail)),
-      this.#detail, this.#notes, this.#reader, this.#syncNow.root, this.#settings.root, this.#times);
+      element('div', { class: 'secret-manager-head' }, element('h3', { id: 'secret-manager-status' }, text.say('sidebar.status.title')), this.#syncNow.button),
+      element('p', { class: 'secret-manager-sentence' }, this.#icon, element('span', {}, this.#said, this.#joint, this.#tail)),
+      this.#detail, this.#notes, this.#syncNow.said, this.#reader, this.#settings.root,
+      element('dl', { class: 'secret-manager-times' }, ...ROWS.map((name) => this.#rows[name].root)));
   }
 
   /** @param {Facts} facts */
@@ -64,7 +73,8 @@ export class Status {
     const { text, tail = '', detail = '', tone } = sentence(this.#facts, this.#text, times);
     this.#icon.className = `fa fa-${ICONS[tone]} secret-manager-${tone}`;
     setText(this.#said, text);
-    setText(this.#tail, tail && ` · ${tail}`);
+    setText(this.#tail, tail);
+    setText(this.#joint, tail && ' · ');
     setText(this.#detail, text.includes(detail) ? '' : detail);
     setText(this.#notes, notes(this.#facts, this.#text).join('. '));
     this.#updateTimes(times);
@@ -74,21 +84,20 @@ export class Status {
   #updateTimes(times) {
     const state = this.#facts?.state;
     const status = state?.operator?.status;
-    const at = (/** @type {string | null | undefined} */ iso) => (iso ? `${times.ago(iso)} (${times.exact(iso)})` : null);
     const others = otherPods(status);
-    /** @type {[string, string | null][]} */
+    /** @type {[string, string | null | undefined, (() => string)?][]} */
     const rows = [
-      ['checked', at(status?.lastChecked)],
-      ['updated', at(state?.snapshot?.updatedAt)],
-      ['issued', at(state?.snapshot?.issuedAt)],
-      ['pods', others && this.#text.count('sidebar.times.others', others.pods, others)],
+      ['checked', status?.lastChecked],
+      ['updated', state?.snapshot?.updatedAt],
+      ['issued', state?.snapshot?.issuedAt],
+      ['pods', others && '', () => this.#text.count('sidebar.times.others', others?.pods ?? 0, others ?? {})],
     ];
-    const shown = rows.filter(([, value]) => value !== null);
-    while (this.#times.children.length > shown.length * 2) this.#times.lastChild.remove();
-    while (this.#times.children.length < shown.length * 2) this.#times.append(element(this.#times.children.length % 2 ? 'dd' : 'dt'));
-    shown.forEach(([name, value], row) => {
-      setText(this.#times.children[row * 2], this.#text.say(`sidebar.times.${name}`));
-      setText(this.#times.children[row * 2 + 1], value ?? '');
-    });
+    for (const [name, iso, said] of rows) {
+      const row = this.#rows[name];
+      row.root.hidden = iso === null || iso === undefined;
+      if (row.root.hidden) continue;
+      setText(row.value, said?.() ?? times.when(iso ?? ''));
+      if (iso) row.root.title = times.exact(iso);
+    }
   }
 }

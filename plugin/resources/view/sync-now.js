@@ -5,9 +5,7 @@ import { Times } from '../times.js';
 
 export class SyncNow {
   #text;
-  #button;
   #icon;
-  #said;
 
   /**
    * @param {import('../text.js').Text} text
@@ -16,22 +14,22 @@ export class SyncNow {
   constructor(text, commands) {
     this.#text = text;
     this.#icon = icon('refresh');
-    this.#button = element('button', { type: 'button', class: 'red-ui-button secret-manager-sync', onclick: () => commands.syncNow() },
+    this.button = element('button', { type: 'button', class: 'red-ui-button red-ui-button-small secret-manager-sync', onclick: () => commands.syncNow() },
       this.#icon, element('span', {}, text.say('sidebar.sync.now')));
-    this.#said = element('p', { role: 'status', class: 'secret-manager-outcome' });
-    this.root = element('div', { class: 'secret-manager-sync-now' }, this.#button, this.#said);
+    this.said = element('p', { role: 'status', class: 'secret-manager-outcome' });
   }
 
   /** @param {import('../store.js').Facts} facts */
   update({ progress, answer, mayWrite, state }) {
     const can = mayWrite && state !== null && state.served !== false;
     // Disabled by attribute it would lose the focus in the middle of a sync.
-    this.#button.toggleAttribute('disabled', !can);
-    this.#button.setAttribute('aria-disabled', String(!can || progress !== null));
+    this.button.toggleAttribute('disabled', !can);
+    this.button.setAttribute('aria-disabled', String(!can || progress !== null));
     this.#icon.classList.toggle('fa-spin', progress !== null);
-    const error = answer?.outcome.outcome === 'error';
-    this.#said.classList.toggle('secret-manager-bad', progress === null && error);
-    setText(this.#said, progress !== null ? this.#step(progress) : answer !== null ? this.#ended(answer) : '');
+    const ended = answer?.kind === 'sync' ? answer : null;
+    const error = ended?.outcome.outcome === 'error';
+    this.said.classList.toggle('secret-manager-bad', progress === null && error);
+    setText(this.said, progress !== null ? this.#step(progress) : ended !== null ? this.#ended(ended) : '');
   }
 
   /** Seconds only once it takes long. @param {import('../store.js').Progress} progress */
@@ -41,14 +39,13 @@ export class SyncNow {
   }
 
   /** @param {import('../store.js').Answer} answer */
-  #ended({ kind, outcome, at }) {
+  #ended({ outcome, at }) {
     const { version, checkedAt, reason, message } = outcome;
     switch (outcome.outcome) {
       case 'loaded': return this.#text.say('sidebar.sync.loaded', { version });
       case 'newest': return this.#text.say('sidebar.sync.newest', { at: new Times(this.#text).exact(checkedAt ?? at) });
       case 'suspended': return this.#text.say('sidebar.sync.suspended');
-      case 'saved': return this.#text.say('sidebar.settings.saved');
-      default: return this.#text.say(`sidebar.${kind}.error`, { why: this.#text.explain(reason, message) });
+      default: return this.#text.say('sidebar.sync.error', { why: this.#text.explain(reason, message) });
     }
   }
 }

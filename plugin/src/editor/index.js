@@ -13,7 +13,7 @@ const { stateOf } = require('./state');
 const { SyncNow } = require('./sync-now');
 const { SyncOnSave } = require('./sync-on-save');
 
-/** @typedef {{close(): void, look(): void, swapped(): void}} Editor */
+/** @typedef {{close(): void, look(): void, swapped(): void, readonly operator: import('./operator-status').Standing}} Editor */
 
 /** The installation before, also of another copy of this package: the newest serves. */
 const INSTALLED = Symbol.for('spacesync.editor');
@@ -22,10 +22,10 @@ const INSTALLED = Symbol.for('spacesync.editor');
  * `look` is to be called when what `about` says has moved, `swapped` when the mount was: the way to the operator stands there.
  * @param {any} RED
  * @param {{holder: import('../holder').Holder, client: Pick<import('../client').Client, 'call'>, log: import('../log').Log,
- *   about: () => import('./state').About}} parts
+ *   about: () => import('./state').About, heard?: () => void}} parts `heard`: the operator said something new, or nothing any more
  * @returns {Editor}
  */
-function install(RED, { holder, client, log, about }) {
+function install(RED, { holder, client, log, about, heard = () => {} }) {
   /** @type {any} */ (globalThis)[INSTALLED]?.close();
   const publish = publisher(RED);
   const presence = new Presence(RED.events);
@@ -73,6 +73,7 @@ function install(RED, { holder, client, log, about }) {
   operator.on('change', () => {
     if (operator.standing.reachable) saves.nudge();
     announcer.look();
+    heard();
   });
   saves.on('change', () => {
     if (!saves.pending) operator.look();
@@ -80,6 +81,7 @@ function install(RED, { holder, client, log, about }) {
   });
 
   const editor = {
+    get operator() { return operator.standing; },
     look: announcer.look,
     swapped() {
       saves.nudge();

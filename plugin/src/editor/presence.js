@@ -51,9 +51,9 @@ class Presence extends EventEmitter {
     this.emit('came');
   };
 
+  /** Whoever has a web socket asks as well: when the last of them goes, their questions do not keep them here. */
   #removed = (/** @type {{session: string}} */ { session }) => {
-    this.#sessions.delete(session);
-    this.#look();
+    if (this.#sessions.delete(session) && this.#sessions.size === 0) this.#leave();
   };
 
   #leave() {

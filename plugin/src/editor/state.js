@@ -1,12 +1,13 @@
 'use strict';
 
 /**
- * What the plugin says of itself. `served`: whether it, not the legacy node, gives secrets to flows here; `protectionReason`:
- * why there is none, for people.
+ * What the plugin says of itself. `served`: whether it, not another package's legacy node, gives secrets to flows here;
+ * `protectionReason`: why there is none, for people. Of the legacy nodes: `count` is null before flows are loaded; `ours`: whether
+ * the type that flows get is our node; `needed`: below Flow App 5.3.0.
  * @typedef {{
  *   plugin: string, served: boolean, flowAppVersion: string | null,
  *   protection: import('../plugin').ProtectionMode, protectionReason: string | null,
- *   legacy: {type: string, count: number | null},
+ *   legacy: {type: string, count: number | null, ours: boolean, needed: boolean},
  * }} About
  */
 

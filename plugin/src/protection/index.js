@@ -62,8 +62,13 @@ function install(RED, holder, { log, find = internals }) {
     unwrap = wrapFactories(contextStorage, red.builtIn, guarded);
   } else {
     const { found, foreign } = openStores(red, contextStorage);
-    if (foreign.length > 0) return none(log.say('protection.open', { names: foreign.join(', ') }));
-    found.forEach(guarded);
+    // A sealed one can only be stood for, and who uses it already would not notice.
+    const sealed = foreign.length > 0 ? [] : [...found].filter(([name, store]) => guarded(store, name) !== store).map(([name]) => name);
+    const beyond = [...foreign, ...sealed];
+    if (beyond.length > 0) {
+      guards.forEach((guard) => guard.release());
+      return none(log.say('protection.open', { names: beyond.join(', ') }));
+    }
     purged = Promise.all(guards.map((guard) => guard.owner.opened(guard))).then(() => {});
   }
 
@@ -85,6 +90,23 @@ function install(RED, holder, { log, find = internals }) {
   };
   /** @type {any} */ (globalThis)[INSTALLED] = protection;
   return protection;
+}
+
+/**
+ * Has the stores remembered that Node-RED is about to open, so that `install` finds them all when it is called later on.
+ * @param {any} RED
+ * @param {typeof internals} [find] is for tests
+ * @returns {{close(): void}}
+ */
+function prepare({ settings: { contextStorage } }, find = internals) {
+  const red = find();
+  if (red === null || configured(contextStorage).length === 0 || red.context.listStores().stores.length > 0) return { close() {} };
+  try {
+    return { close: wrapFactories(contextStorage, red.builtIn, (store) => store) };
+  } catch {
+    // Settings that cannot be changed: it is for `install` to say.
+    return { close() {} };
+  }
 }
 
 /**
@@ -110,4 +132,4 @@ function none(reason) {
   return { mode: 'none', reason, purged: Promise.resolve(), close: () => {} };
 }
 
-module.exports = { install };
+module.exports = { install, prepare };

@@ -5,6 +5,9 @@
 /** @typedef {(config: object) => Store} Factory */
 /** @typedef {Record<string, string | {module?: string | Factory}>} Storage `contextStorage` of settings.js */
 
+/** The stores that Node-RED has made while factories were wrapped, by what settings.js asks for. @type {WeakMap<Storage, Map<string, Store>>} */
+const MADE = new WeakMap();
+
 /**
  * The stores that settings.js asks for, as Node-RED reads it: without the name that only points at another one.
  * @param {Storage | undefined} storage
@@ -32,7 +35,8 @@ function wrapFactories(storage, builtIn, guarded) {
       const { module } = entry;
       const factory = factoryOf(module, builtIn);
       if (factory === null) continue;
-      const wrapped = Object.assign((/** @type {object} */ config) => guarded(factory(config), name), said(module));
+      const make = (/** @type {object} */ config) => guarded(remembered(storage, name, factory(config)), name);
+      const wrapped = Object.assign(make, said(module));
       entry.module = wrapped;
       undo.push(() => {
         if (entry.module === wrapped) entry.module = module;
@@ -44,6 +48,16 @@ function wrapFactories(storage, builtIn, guarded) {
     close();
     throw error;
   }
+}
+
+/**
+ * @param {Storage} storage
+ * @param {string} name
+ * @param {Store} store
+ */
+function remembered(storage, name, store) {
+  MADE.set(storage, (MADE.get(storage) ?? new Map()).set(name, store));
+  return store;
 }
 
 /**
@@ -70,8 +84,8 @@ function said(module) {
 
 /**
  * After the stores have opened (and for the memory store of a settings.js that asks for none, which is there before the
- * plugins are): finds those that Node-RED brings by asking each for its keys, with the prototypes of the built-in stores
- * changed to tell who was asked. Nothing else runs meanwhile.
+ * plugins are): finds those that were remembered, and those that Node-RED brings by asking each for its keys, with the
+ * prototypes of the built-in stores changed to tell who was asked. Nothing else runs meanwhile.
  * @param {Internals} internals
  * @param {Storage | undefined} storage
  * @returns {{found: Map<string, Store>, foreign: string[]}} by name; `foreign`: of somebody else, and beyond reach
@@ -79,11 +93,11 @@ function said(module) {
 function openStores({ context, builtIn }, storage) {
   const { default: first, stores } = context.listStores();
   const all = stores.length > 0 ? stores : [/** @type {string} */ (first)];
+  const made = storage && MADE.get(storage);
+  const found = new Map([...made ?? []].filter(([name]) => all.includes(name)));
   // One that keeps a built-in store behind it would tell of that one, and not of itself.
   const foreign = configured(storage).filter(([, entry]) => typeof entry.module !== 'string').map(([name]) => name);
-  const names = all.filter((name) => !foreign.includes(name));
-  /** @type {Map<string, Store>} */
-  const found = new Map();
+  const names = all.filter((name) => !found.has(name) && !foreign.includes(name));
   let asking = '';
   const undo = [builtIn('memory')({}), builtIn('localfilesystem')({ dir: '/' })].map((specimen) => {
     const prototype = /** @type {Store} */ (Object.getPrototypeOf(specimen));

@@ -17,13 +17,16 @@ const FLOWS = [
 
 /** A Node-RED with the plugin, what is mounted in it, the operator behind it, and a browser before it. */
 class Stage {
-  /** @param {4 | 5} runtime */
-  static async set(runtime) {
+  /**
+   * @param {4 | 5} runtime
+   * @param {import('../real/harness').Options} [options]
+   */
+  static async set(runtime, options = {}) {
     const operator = await Operator.start();
     const volume = KubeletVolume.create();
     const stage = new Stage(operator, volume, await Browser.start());
     stage.deliver(43);
-    stage.red = await NodeRed.start({ runtime, flows: FLOWS, mount: volume.path });
+    stage.red = await NodeRed.start({ runtime, flows: FLOWS, mount: volume.path, ...options });
     return stage;
   }
 

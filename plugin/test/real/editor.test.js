@@ -72,7 +72,7 @@ for (const runtime of /** @type {const} */ ([4, 5])) {
       const { plugin, served, flowAppVersion, protection, legacy, saves } = json;
       assert.deepEqual({ plugin, served, flowAppVersion, protection, legacy, saves }, {
         plugin: PLUGIN_VERSION, served: true, flowAppVersion: null, protection: 'memory-store',
-        legacy: { type: 'qibb-secret-manager', count: 0 }, saves: { pending: false },
+        legacy: { type: 'qibb-secret-manager', count: 0, ours: true, needed: false }, saves: { pending: false },
       });
 
       const keys = await ask('keys', { as: 'reader' });

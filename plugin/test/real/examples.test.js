@@ -20,6 +20,8 @@ for (const runtime of /** @type {const} */ ([4, 5])) {
   describe(`Node-RED ${runtime}`, { concurrency: false }, () => {
     /** @type {KubeletVolume} */
     let mount;
+    /** @type {ReturnType<typeof delivered>} */
+    let secrets;
     /** @type {NodeRed} */
     let red;
     /** An API that wants the token. @type {http.Server} */
@@ -35,7 +37,8 @@ for (const runtime of /** @type {const} */ ([4, 5])) {
       await once(api.listen(0, '127.0.0.1'), 'listening');
       const { port } = /** @type {import('node:net').AddressInfo} */ (api.address());
       mount = KubeletVolume.create();
-      mount.swap(delivered({ version: 7, text: { my_api_token: TOKEN, my_api_url: `http://127.0.0.1:${port}/hello` } }));
+      secrets = delivered({ version: 7, text: { my_api_token: TOKEN, my_api_url: `http://127.0.0.1:${port}/hello` } });
+      mount.swap(secrets);
       red = await NodeRed.start({ runtime, flows, mount: mount.path });
     });
     after(async () => {
@@ -69,6 +72,18 @@ for (const runtime of /** @type {const} */ ([4, 5])) {
       const { json } = await red.request('/secrets/version');
       assert.equal(json.version, 7);
       assert.deepEqual(Object.keys(json), ['version', 'updatedAt', 'issuedAt']);
+    });
+
+    test('an old Flow App has its node, a new one needs none', async () => {
+      const served = async () => {
+        const { json: { served: serves, legacy: { ours, needed } } } = await red.request('/secret-manager/state', { as: 'editor' });
+        return { serves, ours, needed };
+      };
+      assert.deepEqual(await served(), { serves: true, ours: true, needed: false });
+      const comms = await red.comms('editor');
+      mount.swap({ ...secrets, '.spacesync/flow-app-version': '5.2.9' });
+      await red.until(() => comms.text().includes('"needed":true'), 'word that the node is needed');
+      assert.deepEqual(await served(), { serves: true, ours: true, needed: true });
     });
   });
 }

@@ -20,10 +20,16 @@ const RUNTIMES = {
   5: { script: path.join(MODULES, 'node-red-5', 'red.js'), node: path.join(MODULES, 'node', 'bin', 'node') },
 };
 
-/** Who may sign in: `editor` may do all, `reader` only look. The password is the name. */
+/**
+ * Who may sign in: `editor` and `colleague` may do all, `reader` only look, `visitor` only at the flows, `builder` look and deploy.
+ * The password is the name.
+ */
 const USERS = [
   { username: 'editor', password: bcrypt.hashSync('editor', 4), permissions: '*' },
+  { username: 'colleague', password: bcrypt.hashSync('colleague', 4), permissions: '*' },
   { username: 'reader', password: bcrypt.hashSync('reader', 4), permissions: 'read' },
+  { username: 'visitor', password: bcrypt.hashSync('visitor', 4), permissions: ['flows.read', 'nodes.read', 'plugins.read', 'settings.read', 'status.read', 'library.read', 'context.read'] },
+  { username: 'builder', password: bcrypt.hashSync('builder', 4), permissions: ['read', 'flows.write'] },
 ];
 
 /**

@@ -85,9 +85,10 @@ function ways(store, version = 1) {
         { t: 'set', p: 'payload.login', pt: 'msg', to: 'SECRETS.login', tot: 'global' },
         { t: 'set', p: 'payload.named', pt: 'msg', to: `#:(${store})::SECRETS.token`, tot: 'global' },
         { t: 'set', p: 'payload.jsonata', pt: 'msg', to: '$globalContext("SECRETS.token") & $globalContext("SECRETS.login").user', tot: 'jsonata' },
+        { t: 'set', p: 'payload.quoted', pt: 'msg', to: `$globalContext("SECRETS['a.b']")`, tot: 'jsonata' },
         { t: 'set', p: 'payload.login.mine', pt: 'msg', to: '1', tot: 'num' },
       ])],
-      answer: { token, dotted: text['a.b'], login: { ...json.login, mine: 1 }, named: token, jsonata: token + json.login.user },
+      answer: { token, dotted: text['a.b'], login: { ...json.login, mine: 1 }, named: token, jsonata: token + json.login.user, quoted: text['a.b'] },
     },
     {
       name: 'switch',

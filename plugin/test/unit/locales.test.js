@@ -10,6 +10,8 @@ const RESOURCES = path.join(SOURCE, '..', 'resources');
 const LOCALES = path.join(SOURCE, 'locales');
 // Beside the plugin's file and under its name: that is where Node-RED looks for them.
 const FILE = 'secret-manager.json';
+/** It has a catalog of its own. */
+const NODE = 'legacy-node.html';
 
 /**
  * @param {object} catalog
@@ -20,7 +22,7 @@ function texts(catalog, prefix = '') {
     typeof text === 'string' ? [/** @type {[string, string]} */ ([prefix + name, text])] : texts(text, `${prefix}${name}.`));
 }
 
-const read = (/** @type {string} */ language) => new Map(texts(JSON.parse(fs.readFileSync(path.join(LOCALES, language, FILE), 'utf8'))));
+const read = (/** @type {string} */ language, file = FILE) => new Map(texts(JSON.parse(fs.readFileSync(path.join(LOCALES, language, file), 'utf8'))));
 const placeholders = (/** @type {string} */ text) => [...text.matchAll(/__\w+?__/g)].map(String).sort();
 const english = read('en-US');
 
@@ -32,8 +34,19 @@ test('every language has every text, with the same places to fill in', () => {
   }
 });
 
+test('every language has every text of the legacy node, and they are those that it names', () => {
+  const node = read('en-US', 'legacy-node.json');
+  for (const language of fs.readdirSync(LOCALES)) assert.deepEqual([...read(language, 'legacy-node.json').keys()].sort(), [...node.keys()].sort(), language);
+  const code = fs.readFileSync(path.join(SOURCE, NODE), 'utf8');
+  const intervals = [.../INTERVALS = \[(.*)\]/.exec(code)?.[1].matchAll(/'(\w+)'/g) ?? []].map((match) => `node.auto.${match[1]}`);
+  const labels = [...code.matchAll(/data-i18n="([\w.]+)"|_\('([\w.]+)'\)/g)].map((match) => match[1] ?? match[2]);
+  const said = [...code.matchAll(/\bsay\((?:inert \? '(\w+)' : )?'([\w.]+)'\)/g)].flatMap((match) => [match[1], match[2]]).filter(Boolean).map((name) => `node.${name}`);
+  const settings = [...code.matchAll(/\bsetting\('(\w+)'\)/g)].map((match) => `node.help.${match[1]}`);
+  assert.deepEqual([...new Set([...labels, ...said, ...settings, ...intervals])].sort(), [...node.keys()].sort());
+});
+
 /** @param {string} folder */
-const codeOf = (folder) => fs.readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter((name) => /\.(?:js|html)$/.test(name))
+const codeOf = (folder) => fs.readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter((name) => /\.(?:js|html)$/.test(name) && name !== NODE)
   .map((name) => fs.readFileSync(path.join(folder, name), 'utf8')).join('\n');
 
 test('every text that the runtime half names is there, and none besides', () => {

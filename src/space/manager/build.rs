@@ -5,7 +5,10 @@ use std::sync::Arc;
 use k8s_openapi::api::core::v1::ConfigMap;
 use secrecy::SecretString;
 
-use super::plan::{Wanted, wanted};
+use super::{
+    identity,
+    plan::{Auth, Wanted, wanted},
+};
 use crate::{
     cluster::{self, Error, cache::Key},
     operator::Context,
@@ -18,7 +21,7 @@ use crate::{
     store::{
         Store,
         embedded::Embedded,
-        openbao::{Credential, Limits, OpenBao, Settings},
+        openbao::{Credential, Limits, Observer, OpenBao, Settings},
     },
 };
 
@@ -48,13 +51,13 @@ impl From<Error> for Unbuilt {
 /// What the store is to be built from, as the caches know it: costs nothing, and moves when a credential is rotated.
 pub fn inputs(ctx: &Context, manager: &SecretManager) -> Inputs {
     let own = |name: &str| Key::new(&ctx.settings.namespace, name);
-    let (token, ca) = match wanted(&manager.spec) {
-        Ok(Wanted::OpenBao { store, token }) => {
-            (Some(token), store.ca_bundle.as_ref().map(|bundle| &bundle.config_map))
+    let (secret, ca) = match wanted(&manager.spec) {
+        Ok(Wanted::OpenBao { store, auth }) => {
+            (auth.secret(), store.ca_bundle.as_ref().map(|bundle| &bundle.config_map))
         }
         _ => (None, None),
     };
-    let credential = token.and_then(|reference| ctx.caches.own_secrets.get(&own(&reference.name)));
+    let credential = secret.and_then(|reference| ctx.caches.own_secrets.get(&own(&reference.name)));
     let ca = ca.and_then(|reference| ctx.caches.own_config_maps.get(&own(&reference.name)));
     Inputs {
         uid: manager.metadata.uid.clone(),
@@ -68,7 +71,7 @@ pub fn inputs(ctx: &Context, manager: &SecretManager) -> Inputs {
 pub async fn store(ctx: &Context, name: &str, manager: &SecretManager) -> cluster::Result<Result<Store, Verdict>> {
     let built = match wanted(&manager.spec) {
         Ok(Wanted::Embedded) => Ok(embedded(ctx)),
-        Ok(Wanted::OpenBao { store, token }) => open_bao(ctx, manager, store, token).await,
+        Ok(Wanted::OpenBao { store, auth }) => open_bao(ctx, name, manager, store, auth).await,
         Err(why) => Err(why.into()),
     };
     match built {
@@ -96,25 +99,58 @@ fn embedded(ctx: &Context) -> Store {
 
 async fn open_bao(
     ctx: &Context,
+    name: &str,
     manager: &SecretManager,
     store: &OpenBaoStore,
-    token: &KeyRef,
+    auth: Auth<'_>,
 ) -> Result<Store, Unbuilt> {
-    let credential = Credential::Token(self::token(ctx, token).await?);
     let ca_pem = match &store.ca_bundle {
         Some(bundle) => Some(ca(ctx, &bundle.config_map).await?),
         None => None,
     };
     let settings = Settings {
         address: store.address.clone(),
+        namespace: store.namespace.clone(),
         mount: store.mount.clone().unwrap_or_else(|| "secret".into()),
         path_prefix: store.path_prefix.clone().unwrap_or_else(|| "spaces/".into()),
         ca_pem,
-        credential,
+        credential: credential(ctx, auth).await?,
         limits: limits(manager.spec.limits.as_ref()),
+        observer: observer(ctx, name),
     };
     let client = OpenBao::new(&settings).map_err(|error| error.to_string())?;
     Ok(Store::OpenBao(Arc::new(client)))
+}
+
+async fn credential(ctx: &Context, auth: Auth<'_>) -> Result<Credential, Unbuilt> {
+    let mount = |stated: &Option<String>, default: &str| stated.clone().unwrap_or_else(|| default.into());
+    Ok(match auth {
+        Auth::Token(reference) => Credential::Token(text(ctx, reference).await?),
+        Auth::Kubernetes(auth) => Credential::Kubernetes {
+            mount: mount(&auth.mount, "kubernetes"),
+            role: auth.role.clone(),
+            token: identity::tokens(ctx.cluster.clone(), auth.audience.clone()),
+        },
+        Auth::AppRole(auth) => Credential::AppRole {
+            mount: mount(&auth.mount, "approle"),
+            role_id: auth.role_id.clone(),
+            secret_id: text(ctx, &auth.secret_id_secret).await?,
+        },
+    })
+}
+
+/// Counts logins, and tells of each: there are few.
+fn observer(ctx: &Context, manager: &str) -> Observer {
+    let (metrics, manager) = (ctx.metrics.clone(), manager.to_owned());
+    Observer::new(move |what, error| {
+        metrics.count_store(&manager, what, error);
+        match error {
+            None if what == "login" => tracing::info!(manager, "logged in"),
+            None => tracing::debug!(manager, "renewed the login"),
+            // What it means for the manager is said once, with its condition.
+            Some(error) => tracing::debug!(manager, %error, "a {what} failed"),
+        }
+    })
 }
 
 fn limits(stated: Option<&secret_manager::Limits>) -> Limits {
@@ -126,7 +162,7 @@ fn limits(stated: Option<&secret_manager::Limits>) -> Limits {
     }
 }
 
-async fn token(ctx: &Context, reference: &KeyRef) -> Result<SecretString, Unbuilt> {
+async fn text(ctx: &Context, reference: &KeyRef) -> Result<SecretString, Unbuilt> {
     let KeyRef { name, key } = reference;
     let namespace = &ctx.settings.namespace;
     let secret = ctx.cluster.get_secret(namespace, name).await?;

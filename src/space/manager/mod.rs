@@ -1,6 +1,7 @@
 //! The steps of one look at a `SecretManager`.
 
 mod build;
+mod identity;
 mod plan;
 mod status;
 

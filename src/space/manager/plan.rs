@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::{
-    resources::secret_manager::{KeyRef, OpenBaoStore, SecretManagerSpec},
+    resources::secret_manager::{AppRoleAuth, KeyRef, KubernetesAuth, OpenBaoAuth, OpenBaoStore, SecretManagerSpec},
     space::reach::{REPORT, Seen},
 };
 
@@ -17,28 +17,55 @@ const STALE_ERROR: Duration = Duration::from_secs(30);
 pub enum Wanted<'a> {
     /// The embedded one.
     Embedded,
-    /// OpenBao, with a token from this Secret.
+    /// OpenBao.
     OpenBao {
         /// Where it is.
         store: &'a OpenBaoStore,
-        /// The token.
-        token: &'a KeyRef,
+        /// How to log in there.
+        auth: Auth<'a>,
     },
+}
+
+/// How to log in at OpenBao.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Auth<'a> {
+    /// With a token from a Secret.
+    Token(&'a KeyRef),
+    /// With a token of the operator's own service account.
+    Kubernetes(&'a KubernetesAuth),
+    /// With a role ID, and a secret ID from a Secret.
+    AppRole(&'a AppRoleAuth),
+}
+
+impl<'a> Auth<'a> {
+    fn of(auth: &'a OpenBaoAuth) -> Option<Self> {
+        match (&auth.token_secret, &auth.kubernetes, &auth.app_role) {
+            (Some(token), None, None) => Some(Self::Token(token)),
+            (None, Some(kubernetes), None) => Some(Self::Kubernetes(kubernetes)),
+            (None, None, Some(role)) => Some(Self::AppRole(role)),
+            _ => None,
+        }
+    }
+
+    /// The Secret that is needed for it.
+    pub fn secret(self) -> Option<&'a KeyRef> {
+        match self {
+            Self::Token(secret) => Some(secret),
+            Self::AppRole(role) => Some(&role.secret_id_secret),
+            Self::Kubernetes(_) => None,
+        }
+    }
 }
 
 /// Reads a spec. An error says what to write instead.
 pub fn wanted(spec: &SecretManagerSpec) -> Result<Wanted<'_>, String> {
-    let unsupported =
-        |what: &str, instead: &str| Err(format!("{what} is not supported by this version; use {instead}"));
     match (&spec.kubernetes, &spec.open_bao, &spec.http) {
         (Some(_), None, None) => Ok(Wanted::Embedded),
-        (None, Some(store), None) => match &store.auth.token_secret {
-            Some(token) => Ok(Wanted::OpenBao { store, token }),
-            None if store.auth.kubernetes.is_some() => unsupported("openBao.auth.kubernetes", "tokenSecret"),
-            None if store.auth.app_role.is_some() => unsupported("openBao.auth.appRole", "tokenSecret"),
-            None => Err("openBao.auth names no way to log in; use tokenSecret".into()),
+        (None, Some(store), None) => match Auth::of(&store.auth) {
+            Some(auth) => Ok(Wanted::OpenBao { store, auth }),
+            None => Err("set exactly one of tokenSecret, kubernetes and appRole in openBao.auth".into()),
         },
-        (None, None, Some(_)) => unsupported("http", "openBao or kubernetes"),
+        (None, None, Some(_)) => Err("http is not supported by this version; use openBao or kubernetes".into()),
         _ => Err("set exactly one of kubernetes, openBao and http".into()),
     }
 }
@@ -71,7 +98,7 @@ pub fn probe(seen: &Seen, is_asked: bool, now: Timestamp) -> Probe {
 mod tests {
     use super::*;
     use crate::{
-        resources::secret_manager::{AppRoleAuth, EmbeddedStore, HttpStore, KubernetesAuth, OpenBaoAuth},
+        resources::secret_manager::{EmbeddedStore, HttpStore},
         space::reach::Inputs,
         store::StoreError,
     };
@@ -82,14 +109,17 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_supported_says_what_to_use_instead() {
-        let kubernetes = OpenBaoAuth { kubernetes: Some(KubernetesAuth::default()), ..OpenBaoAuth::default() };
-        let app_role = OpenBaoAuth { app_role: Some(AppRoleAuth::default()), ..OpenBaoAuth::default() };
+    fn what_is_not_supported_or_ambiguous_says_what_to_write_instead() {
+        let both = OpenBaoAuth {
+            token_secret: Some(KeyRef::default()),
+            kubernetes: Some(KubernetesAuth::default()),
+            app_role: None,
+        };
         let http = SecretManagerSpec { http: Some(HttpStore::default()), ..SecretManagerSpec::default() };
+        let one_way = "set exactly one of tokenSecret, kubernetes and appRole in openBao.auth";
         for (spec, expected) in [
-            (open_bao(kubernetes), "openBao.auth.kubernetes is not supported by this version; use tokenSecret"),
-            (open_bao(app_role), "openBao.auth.appRole is not supported by this version; use tokenSecret"),
-            (open_bao(OpenBaoAuth::default()), "openBao.auth names no way to log in; use tokenSecret"),
+            (open_bao(both), one_way),
+            (open_bao(OpenBaoAuth::default()), one_way),
             (http, "http is not supported by this version; use openBao or kubernetes"),
             (SecretManagerSpec::default(), "set exactly one of kubernetes, openBao and http"),
         ] {
@@ -98,11 +128,20 @@ mod tests {
     }
 
     #[test]
-    fn the_embedded_store_and_openbao_with_a_token_are_supported() {
+    fn the_embedded_store_and_openbao_with_each_way_to_log_in_are_supported() {
         let embedded = SecretManagerSpec { kubernetes: Some(EmbeddedStore {}), ..SecretManagerSpec::default() };
         assert_eq!(wanted(&embedded), Ok(Wanted::Embedded));
-        let token = OpenBaoAuth { token_secret: Some(KeyRef::default()), ..OpenBaoAuth::default() };
-        assert!(matches!(wanted(&open_bao(token)), Ok(Wanted::OpenBao { .. })));
+        let secret = |name: &str| KeyRef { name: name.into(), key: "id".into() };
+        let app_role = AppRoleAuth { secret_id_secret: secret("role"), ..AppRoleAuth::default() };
+        for (auth, needs) in [
+            (OpenBaoAuth { token_secret: Some(secret("token")), ..OpenBaoAuth::default() }, Some("token")),
+            (OpenBaoAuth { app_role: Some(app_role), ..OpenBaoAuth::default() }, Some("role")),
+            (OpenBaoAuth { kubernetes: Some(KubernetesAuth::default()), ..OpenBaoAuth::default() }, None),
+        ] {
+            let spec = open_bao(auth);
+            let Ok(Wanted::OpenBao { auth, .. }) = wanted(&spec) else { panic!("{spec:?}") };
+            assert_eq!(auth.secret().map(|secret| secret.name.as_str()), needs);
+        }
     }
 
     fn at(second: i64) -> Timestamp {

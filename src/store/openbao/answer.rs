@@ -6,6 +6,7 @@ use http::StatusCode;
 use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, de::Error as _};
 use serde_json::value::RawValue;
+use zeroize::Zeroizing;
 
 use crate::{
     secret::{Entry, Format, Refusal, Refused, Value},
@@ -47,6 +48,13 @@ pub(super) struct Known {
 }
 
 impl Known {
+    /// The same as an answer with values tells it: of the current version only.
+    pub(super) fn brief(self) -> Self {
+        let Head { version, deleted, destroyed, .. } = self.head;
+        let head = Head { version, updated: Some(self.made.into()), deleted, destroyed, ..Head::default() };
+        Self { head, created: self.made, ..self }
+    }
+
     /// Whether the values are those that this head is about.
     pub(super) fn describes(&self, read: &Values) -> bool {
         self.version == read.version && self.made == read.made && !self.head.is_gone()
@@ -76,6 +84,23 @@ pub(super) struct Values {
 /// An answer to `metadata/<path>`; `None` when the entry has no version yet, only metadata.
 pub(super) fn known(body: &[u8], now: Timestamp) -> Result<Option<Known>, StoreError> {
     parse::<Envelope<Metadata>>(body)?.data.known(now)
+}
+
+/// What an answer to `data/<path>` says of the version besides its values, which are skipped; also a 404 of one that is
+/// deleted.
+pub(super) fn known_by_values(body: &[u8], now: Timestamp) -> Result<Known, StoreError> {
+    #[derive(Deserialize)]
+    struct Read {
+        metadata: About,
+    }
+    #[derive(Deserialize)]
+    struct About {
+        version: u64,
+        #[serde(flatten)]
+        made: Version,
+    }
+    let About { version, made } = parse::<Envelope<Read>>(body)?.data.metadata;
+    Ok(made.known(version, made.created_time, made.created_time, now).brief())
 }
 
 /// An answer to a listing of `detailed-metadata/<folder>/`; only the `wanted` names are looked at closely.
@@ -129,6 +154,14 @@ fn entry(raw: &str) -> Option<Entry> {
     Some(Entry { format: Format::Text, value: Value::new(text.into_bytes()) })
 }
 
+impl Values {
+    /// The head as these values' own answer tells it.
+    pub(super) fn known(&self) -> Known {
+        let head = Head { version: Some(self.version), updated: Some(self.made.into()), ..Head::default() };
+        Known { head, version: self.version, created: self.made, made: self.made }
+    }
+}
+
 impl Metadata {
     fn known(&self, now: Timestamp) -> Result<Option<Known>, StoreError> {
         if self.current_version == 0 {
@@ -137,16 +170,22 @@ impl Metadata {
         let Some(current) = self.versions.as_ref().and_then(|all| all.get(&self.current_version)) else {
             return Err(StoreError::Malformed("the current version is not among the versions".into()));
         };
+        Ok(Some(current.known(self.current_version, self.created_time, self.updated_time, now)))
+    }
+}
+
+impl Version {
+    fn known(&self, version: u64, created: Timestamp, updated: Timestamp, now: Timestamp) -> Known {
         let head = Head {
-            version: Some(self.current_version),
-            created: Some(self.created_time.into()),
-            updated: Some(self.updated_time.into()),
+            version: Some(version),
+            created: Some(created.into()),
+            updated: Some(updated.into()),
             // A time to come is `delete_version_after`: until then the version can be read.
-            deleted: current.deletion_time.filter(|at| *at <= now).map(Into::into),
-            destroyed: current.destroyed,
+            deleted: self.deletion_time.filter(|at| *at <= now).map(Into::into),
+            destroyed: self.destroyed,
             ..Head::default()
         };
-        Ok(Some(Known { head, version: self.current_version, created: self.created_time, made: current.created_time }))
+        Known { head, version, created, made: self.created_time }
     }
 }
 
@@ -155,10 +194,12 @@ impl Metadata {
 pub(super) enum No {
     /// There is nothing at this path.
     Missing,
-    /// There is, but its current version is deleted or destroyed.
-    Deleted,
+    /// There is, but its current version is deleted or destroyed; with what is known of that, where it is said.
+    Deleted(Option<Box<Known>>),
     /// The mount has no engine that knows this path.
     WrongMount,
+    /// The namespace does not exist.
+    MissingNamespace,
     /// The engine does not know this path, or not this operation.
     Unsupported,
     /// The token is bad, or may not do this.
@@ -172,7 +213,7 @@ pub(super) enum No {
 /// What an answer other than 200 says.
 ///
 /// A 404 counts as "no such entry" only in OpenBao's own words: that of a proxy must not empty anyone's Secret.
-pub(super) fn no(status: StatusCode, retry_after: Option<u64>, body: &[u8]) -> No {
+pub(super) fn no(status: StatusCode, body: &[u8]) -> No {
     #[derive(Default, Deserialize)]
     struct Said<'a> {
         errors: Option<Vec<String>>,
@@ -184,26 +225,75 @@ pub(super) fn no(status: StatusCode, retry_after: Option<u64>, body: &[u8]) -> N
     let errors = said.errors.as_deref();
     match status.as_u16() {
         404 if errors.is_some_and(<[String]>::is_empty) => No::Missing,
+        404 if errors.is_some_and(|errors| errors.iter().any(|said| said == "namespace not found")) => {
+            No::MissingNamespace
+        }
         404 if errors.is_some() => No::WrongMount,
-        404 if said.data.is_some_and(|data| data.contains_key("metadata")) => No::Deleted,
+        404 if said.data.is_some_and(|data| data.contains_key("metadata")) => {
+            No::Deleted(known_by_values(body, Timestamp::now()).ok().map(Box::new))
+        }
         404 if said.warnings.is_some_and(|warnings| !warnings.is_empty()) => No::Unsupported,
         405 => No::Unsupported,
         403 => No::Denied,
         503 => No::Unavailable,
-        429 => No::Error(StoreError::RateLimited { retry_after }),
+        429 => No::Error(StoreError::RateLimited),
         other => No::Error(StoreError::Server(other)),
     }
+}
+
+/// What is said of a namespace that does not exist.
+pub(super) const NO_NAMESPACE: &str = "there is no such namespace: create it, or correct openBao.namespace";
+
+/// A token that the server made, and for how long.
+pub(super) struct Granted {
+    pub(super) token: Zeroizing<String>,
+    /// 0: without an end.
+    pub(super) seconds: u64,
+    pub(super) renewable: bool,
+}
+
+/// An answer to a login or a renewal.
+pub(super) fn granted(body: &[u8]) -> Result<Granted, StoreError> {
+    #[derive(Deserialize)]
+    struct Login {
+        auth: Auth,
+    }
+    #[derive(Deserialize)]
+    struct Auth {
+        client_token: Zeroizing<String>,
+        lease_duration: u64,
+        #[serde(default)]
+        renewable: bool,
+    }
+    let Auth { client_token, lease_duration, renewable } = parse::<Login>(body)?.auth;
+    Ok(Granted { token: client_token, seconds: lease_duration, renewable })
+}
+
+/// An answer to `auth/token/lookup-self`.
+pub(super) fn looked_up(body: &[u8]) -> Result<Granted, StoreError> {
+    #[derive(Deserialize)]
+    struct Token {
+        ttl: u64,
+        #[serde(default)]
+        renewable: bool,
+    }
+    let Token { ttl, renewable } = parse::<Envelope<Token>>(body)?.data;
+    Ok(Granted { token: Zeroizing::default(), seconds: ttl, renewable })
+}
+
+/// What the server says went wrong. For looking at, never for showing: it may quote what was sent.
+pub(super) fn errors(body: &[u8]) -> Vec<String> {
+    #[derive(Deserialize)]
+    struct Said {
+        errors: Vec<String>,
+    }
+    serde_json::from_slice::<Said>(body).map(|said| said.errors).unwrap_or_default()
 }
 
 /// Whether a 403 is worded like a policy's, which only a good token meets. A bad token hears `permission denied` alone,
 /// or with `invalid token`.
 pub(super) fn is_denied_by_policy(body: &[u8]) -> bool {
-    #[derive(Deserialize)]
-    struct Said {
-        errors: Vec<String>,
-    }
-    let said = serde_json::from_slice::<Said>(body).map(|said| said.errors).unwrap_or_default();
-    said.iter().any(|said| said.contains("* permission denied") && !said.contains("invalid token"))
+    errors(body).iter().any(|said| said.contains("* permission denied") && !said.contains("invalid token"))
 }
 
 /// Whether the engine at a mount is KV version 2; `None` when the answer does not tell.

@@ -29,7 +29,7 @@ const PAGE: usize = 1000;
 const FEW: usize = 4;
 
 /// After this a server that refused to list is asked to once more: policies are amended, servers upgraded.
-const ASK_AGAIN: Duration = Duration::from_hours(1);
+pub(super) const ASK_AGAIN: Duration = Duration::from_hours(1);
 
 /// What is known of the server's listing.
 #[derive(Debug)]
@@ -145,6 +145,8 @@ impl OpenBao {
             for (name, known) in page.found {
                 if let Some(path) = wanted.remove(&name) {
                     let known = known.and_then(|known| known.ok_or_else(|| self.not_found(path)));
+                    // As a read will tell it.
+                    let known = known.map(|known| if self.hidden.is(path) { known.brief() } else { known });
                     listed.heads.push((path, known.map(|known| known.head)));
                 }
             }
@@ -164,7 +166,7 @@ impl OpenBao {
         self.asked.pages.fetch_add(1, Relaxed);
         let place = &self.client.place;
         let doing = format!("list {}/detailed-metadata/{folder}", place.mount());
-        let body = self.client.ask(place.page(folder, limit, after), &doing).await?;
+        let body = self.client.ask(&place.page(folder, limit, after), &doing).await?;
         let page = answer::page(&body, |name| wanted.contains_key(name), Timestamp::now()).map_err(No::Error)?;
         // Where nothing is left to list, OpenBao says so by a 404. KV version 1 has an empty page for any path.
         if page.len == 0 { Err(No::Unsupported) } else { Ok(page) }
@@ -178,7 +180,9 @@ fn is_of_the_store(error: &StoreError) -> bool {
         | StoreError::Tls(_)
         | StoreError::Unauthorized(_)
         | StoreError::Sealed
-        | StoreError::RateLimited { .. }
+        | StoreError::RateLimited
+        | StoreError::UnknownHost
+        | StoreError::NoToken(_)
         | StoreError::TimedOut
         | StoreError::Config(_) => true,
         StoreError::Server(status) => *status >= 500,

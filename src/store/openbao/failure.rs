@@ -15,7 +15,7 @@ pub(super) fn no_answer(error: &reqwest::Error) -> StoreError {
         return StoreError::TimedOut;
     }
     if error.is_dns() {
-        return StoreError::Unreachable("no such host".to_owned());
+        return StoreError::UnknownHost;
     }
     let kind = causes(error).find_map(|cause| cause.downcast_ref::<io::Error>()).map(io::Error::kind);
     StoreError::Unreachable(words(kind).to_owned())

@@ -5,15 +5,24 @@
 //! heads  LIST detailed-metadata/<folder>/           a thousand entries, OpenBao only; else one head each
 //! read   GET  metadata/<entry> and data/<entry>     the only request that brings values
 //! ```
+//!
+//! Where a policy forbids to list, each head is a request; where it forbids the metadata too, a head is taken from the
+//! answer with the values.
 
 mod answer;
 mod bulk;
 mod client;
 mod failure;
+mod hidden;
+mod lease;
+mod login;
 mod pace;
 mod place;
+mod settings;
 #[cfg(test)]
 mod tests;
+mod way;
+mod wire;
 
 use std::{
     fmt,
@@ -22,65 +31,25 @@ use std::{
 };
 
 use jiff::Timestamp;
-use secrecy::SecretString;
 
+pub use self::settings::{Credential, Limits, Observer, Settings, TokenSource};
 use self::{
     answer::{Known, No, Values},
     bulk::Bulk,
-    client::{Body, Client},
+    client::Client,
+    hidden::Hidden,
+    wire::Body,
 };
 use super::{Head, Snapshot, StoreError};
 
 /// How often a read starts over when the entry moves under it.
 const READS: usize = 3;
 
-/// Which server, which entries, and how to get in.
-#[derive(Clone, Debug)]
-pub struct Settings {
-    /// The server's URL, such as `https://openbao.openbao.svc:8200`.
-    pub address: String,
-    /// Where the KV version 2 engine is mounted, such as `secret`.
-    pub mount: String,
-    /// What stands before each path, such as `spaces/`.
-    pub path_prefix: String,
-    /// The only certificates to trust, in PEM; the system's where there are none.
-    pub ca_pem: Option<Vec<u8>>,
-    /// How to log in. Another one needs another client.
-    pub credential: Credential,
-    /// How hard the server may be asked.
-    pub limits: Limits,
-}
-
-/// How to log in. Never shown.
-#[derive(Clone, Debug)]
-pub enum Credential {
-    /// A token; white space around it does not count.
-    Token(SecretString),
-}
-
-/// How hard a server may be asked, and how long an answer may take.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// Requests at once.
-    pub concurrency: u32,
-    /// Requests a second.
-    pub per_second: u32,
-    /// For making a connection.
-    pub connect: Duration,
-    /// For a request and its whole answer.
-    pub whole: Duration,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self { concurrency: 16, per_second: 100, connect: Duration::from_secs(5), whole: Duration::from_secs(10) }
-    }
-}
-
 /// A client of one server.
 pub struct OpenBao {
     client: Client,
     bulk: Bulk,
+    hidden: Hidden,
     /// Whether the mount was seen to be KV version 2.
     is_kv2: AtomicBool,
     /// How many heads may be asked for at once: half of all, so that a read never waits behind a whole round of them.
@@ -112,6 +81,7 @@ impl OpenBao {
         Ok(Self {
             client: Client::new(settings)?,
             bulk: Bulk::default(),
+            hidden: Hidden::default(),
             is_kv2: AtomicBool::new(false),
             width: (settings.limits.concurrency as usize / 2).max(1),
             asked: Asked::default(),
@@ -125,19 +95,37 @@ impl OpenBao {
 
     /// The values of one entry, with the head that describes exactly them.
     pub async fn read(&self, path: &str) -> Result<Snapshot, StoreError> {
-        let (known, values) = futures::join!(self.known(path), self.values(path));
+        if self.hidden.is_at_rest(path) {
+            return self.values(path).await.map(snapshot_of_values);
+        }
+        let (known, values) = futures::join!(self.metadata(path), self.values(path));
         // The values' error first, whichever came first: what a condition says must not depend on a race.
-        let (mut values, mut known) = (values?, known?);
+        let mut values = values?;
+        if matches!(known, Err(StoreError::Forbidden(_))) {
+            self.hidden.note(path);
+            return Ok(snapshot_of_values(values));
+        }
+        let mut known = known?;
         for _ in 0..READS {
             if known.describes(&values) {
                 return Ok(snapshot(known, values));
             }
-            known = self.known(path).await?;
+            known = self.metadata(path).await?;
             if !known.describes(&values) {
                 values = self.values(path).await?;
             }
         }
         Err(StoreError::Malformed("its head and its values are of different versions".to_owned()))
+    }
+
+    /// Sees to a token that is to be renewed before somebody needs it. Says how long until the next is.
+    pub async fn keep(&self) -> Option<Duration> {
+        self.client.login.keep(&self.client.wire).await
+    }
+
+    /// How long the server wants to be left alone yet: what is asked before that is answered without it.
+    pub fn pause(&self) -> Option<Duration> {
+        self.client.wire.pause()
     }
 
     /// Whether the server is known or thought to tell heads in bulk.
@@ -152,9 +140,38 @@ impl OpenBao {
     }
 
     async fn known(&self, path: &str) -> Result<Known, StoreError> {
+        if self.hidden.is_at_rest(path) {
+            return self.known_by_values(path).await;
+        }
+        match self.metadata(path).await {
+            Err(StoreError::Forbidden(_)) => {
+                let known = self.known_by_values(path).await?;
+                self.hidden.note(path);
+                Ok(known)
+            }
+            known => {
+                if known.is_ok() {
+                    self.hidden.forget(path);
+                }
+                known
+            }
+        }
+    }
+
+    async fn metadata(&self, path: &str) -> Result<Known, StoreError> {
         self.asked.heads.fetch_add(1, Relaxed);
         let body = self.entry("metadata", path).await?;
         answer::known(&body, Timestamp::now())?.ok_or_else(|| self.not_found(path))
+    }
+
+    /// Where a policy allows to read values only, they have to come to tell the head. They are skipped and zeroed.
+    async fn known_by_values(&self, path: &str) -> Result<Known, StoreError> {
+        self.asked.reads.fetch_add(1, Relaxed);
+        match self.ask_entry("data", path).await? {
+            Ok(body) => answer::known_by_values(&body, Timestamp::now()),
+            Err(No::Deleted(Some(known))) => Ok(*known),
+            Err(no) => Err(self.error(no, path).await),
+        }
     }
 
     async fn values(&self, path: &str) -> Result<Values, StoreError> {
@@ -163,20 +180,25 @@ impl OpenBao {
     }
 
     async fn entry(&self, kind: &str, path: &str) -> Result<Body, StoreError> {
-        let place = &self.client.place;
-        let doing = format!("read {}/{kind}/{}", place.mount(), place.full(path));
-        match self.client.ask(place.entry(kind, path)?, &doing).await {
+        match self.ask_entry(kind, path).await? {
             Ok(body) => Ok(body),
             Err(no) => Err(self.error(no, path).await),
         }
+    }
+
+    async fn ask_entry(&self, kind: &str, path: &str) -> Result<Result<Body, No>, StoreError> {
+        let place = &self.client.place;
+        let doing = format!("read {}/{kind}/{}", place.mount(), place.full(path));
+        Ok(self.client.ask(&place.entry(kind, path)?, &doing).await)
     }
 
     async fn error(&self, no: No, path: &str) -> StoreError {
         match no {
             No::Missing if self.is_other_engine().await => self.no_engine(),
             No::Missing => self.not_found(path),
-            No::Deleted => StoreError::Deleted(self.client.place.name(path)),
+            No::Deleted(_) => StoreError::Deleted(self.client.place.name(path)),
             No::WrongMount | No::Unsupported => self.no_engine(),
+            No::MissingNamespace => StoreError::Config(answer::NO_NAMESPACE.to_owned()),
             No::Denied => StoreError::Server(403),
             No::Unavailable => StoreError::Server(503),
             No::Error(error) => error,
@@ -206,6 +228,10 @@ impl fmt::Debug for OpenBao {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("OpenBao").field("place", &self.client.place).field("bulk", &self.bulk()).finish_non_exhaustive()
     }
+}
+
+fn snapshot_of_values(values: Values) -> Snapshot {
+    snapshot(values.known(), values)
 }
 
 fn snapshot(known: Known, values: Values) -> Snapshot {

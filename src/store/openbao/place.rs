@@ -1,7 +1,12 @@
 //! Where things are on the server: URLs of entries and folders, encoded segment by segment.
 
+use http::StatusCode;
 use url::Url;
 
+use super::{
+    answer,
+    wire::{Question, Wire},
+};
 use crate::store::StoreError;
 
 /// The server, the engine's mount, and what stands before each path.
@@ -74,6 +79,21 @@ impl Place {
         }
         drop(query);
         url
+    }
+
+    /// Where one logs in by an auth method.
+    pub(super) fn login(&self, mount: &str) -> Result<Url, StoreError> {
+        let mount = mount.trim_matches('/');
+        check(mount)?;
+        Ok(self.url(&["auth", mount, "login"]))
+    }
+
+    /// What a 503 means.
+    pub(super) async fn unavailable(&self, wire: &Wire) -> StoreError {
+        match wire.ask(&Question::of_server(&self.api("sys/seal-status"))).await {
+            Ok(answer) if answer.status == StatusCode::OK && answer::is_sealed(&answer.body) => StoreError::Sealed,
+            _ => StoreError::Server(StatusCode::SERVICE_UNAVAILABLE.as_u16()),
+        }
     }
 
     /// Anything else of the API, such as `sys/seal-status`.

@@ -65,11 +65,13 @@ fn serve(mut stream: TcpStream, seen: &Mutex<Vec<String>>, answer: &dyn Fn(&str)
 fn settings(address: &str) -> Settings {
     Settings {
         address: address.to_owned(),
+        namespace: None,
         mount: "secret".to_owned(),
         path_prefix: "spaces/".to_owned(),
         ca_pem: None,
         credential: Credential::Token("canary-token".to_owned().into()),
         limits: Limits::default(),
+        observer: Observer::default(),
     }
 }
 
@@ -102,11 +104,34 @@ fn names(count: usize) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn a_rate_limit_is_told_with_the_seconds_to_wait() {
-    let cases = [("Retry-After: 7\r\n", Some(7)), ("", None), ("Retry-After: soon\r\n", None)];
-    for (header, retry_after) in cases {
-        assert_eq!(error(answer(429, header, "")).await, StoreError::RateLimited { retry_after }, "{header}");
+async fn a_server_that_limits_its_rate_is_left_alone_for_as_long_as_it_says() {
+    for (header, seconds) in [("Retry-After: 7\r\n", 7), ("", 1), ("Retry-After: 99999\r\n", 15 * 60)] {
+        let server = Canned::always(answer(429, header, ""));
+        let client = server.client();
+        assert_eq!(client.pause(), None);
+        for _ in 0..3 {
+            assert_eq!(client.head("a").await, Err(StoreError::RateLimited), "{header}");
+        }
+        assert_eq!(server.requests().len(), 1, "{header}");
+        let pause = client.pause().unwrap();
+        assert!(
+            pause <= Duration::from_secs(seconds) && pause > Duration::from_secs(seconds) / 2,
+            "{header}: {pause:?}"
+        );
     }
+}
+
+#[tokio::test]
+async fn after_the_pause_it_is_asked_again() {
+    let seen = AtomicU64::new(0);
+    let server = Canned::new(move |_| match seen.fetch_add(1, Relaxed) {
+        0 => answer(429, "", ""),
+        _ => answer(200, "", &metadata(1, FIRST)),
+    });
+    let client = server.client();
+    assert_eq!(client.head("a").await, Err(StoreError::RateLimited));
+    tokio::time::sleep(client.pause().unwrap()).await;
+    assert!(client.head("a").await.is_ok());
 }
 
 #[tokio::test]
@@ -149,9 +174,9 @@ async fn a_proxys_404_does_not_mean_that_the_entry_is_gone() {
 #[tokio::test]
 async fn an_answer_over_the_limit_is_refused_before_it_is_held() {
     let announced = b"HTTP/1.1 200 X\r\nContent-Length: 99999999999\r\n\r\n".to_vec();
-    assert_eq!(error(announced).await, StoreError::TooLarge(client::MAX_BODY));
-    let endless = format!("HTTP/1.1 200 X\r\n\r\n{}", " ".repeat(client::MAX_BODY + 1));
-    assert_eq!(error(endless.into_bytes()).await, StoreError::TooLarge(client::MAX_BODY));
+    assert_eq!(error(announced).await, StoreError::TooLarge(wire::MAX_BODY));
+    let endless = format!("HTTP/1.1 200 X\r\n\r\n{}", " ".repeat(wire::MAX_BODY + 1));
+    assert_eq!(error(endless.into_bytes()).await, StoreError::TooLarge(wire::MAX_BODY));
 }
 
 #[tokio::test]
@@ -182,7 +207,7 @@ async fn a_server_that_is_not_there_is_told_in_the_same_words_each_time() {
         assert_eq!(client.head("a").await, Err(StoreError::Unreachable("connection refused".into())));
     }
     let nowhere = OpenBao::new(&settings("http://spacesync.invalid:8200")).unwrap();
-    assert_eq!(nowhere.head("a").await, Err(StoreError::Unreachable("no such host".into())));
+    assert_eq!(nowhere.head("a").await, Err(StoreError::UnknownHost));
 }
 
 #[tokio::test]

@@ -12,7 +12,7 @@ const { Asked } = require('./parts');
 /** @type {import('../../../src/editor/state').About} */
 const ABOUT = {
   plugin: '0.1.0', served: true, flowAppVersion: '5.3.0', protection: 'context-store', protectionReason: null,
-  legacy: { type: 'qibb-secret-manager', count: 0 },
+  legacy: { type: 'qibb-secret-manager', count: 0, ours: true, needed: false },
 };
 
 /** @param {(topic: string) => void} publish */

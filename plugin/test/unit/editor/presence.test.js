@@ -43,6 +43,19 @@ test('who asks without a web socket is there for a minute', async (t) => {
   assert.deepEqual(told, [true, false]);
 });
 
+test('who asked and then closes the last editor is gone at once', () => {
+  const { presence, told, added, removed } = present();
+  presence.visit();
+  removed('never seen');
+  added('a');
+  added('b');
+  presence.visit();
+  removed('a');
+  assert.deepEqual(told, [true, 'came', 'came']);
+  removed('b');
+  assert.deepEqual([told.at(-1), presence.present], [false, false]);
+});
+
 test('one that was closed hears nothing more', () => {
   const { events, presence, told, added } = present();
   presence.close();

@@ -13,7 +13,7 @@ const { settled } = require('./parts');
 /** @type {import('../../../src/editor/state').About} */
 const ABOUT = {
   plugin: '0.1.0', served: true, flowAppVersion: '5.3.0', protection: 'context-store', protectionReason: null,
-  legacy: { type: 'qibb-secret-manager', count: null },
+  legacy: { type: 'qibb-secret-manager', count: null, ours: true, needed: false },
 };
 const OPERATOR = { reachable: true, since: new Date(1), problem: null, at: new Date(2), status: /** @type {any} */ (null) };
 const of = (/** @type {Holder} */ holder, operator = OPERATOR) => stateOf({ about: ABOUT, holder, operator, saves: { pending: false } });

@@ -37,6 +37,29 @@ async function shown(key, store) {
   return JSON.stringify(await api.getValue({ scope: 'global', key, store }));
 }
 
+/** Settings with a store of one's own, and what it makes. */
+function own() {
+  const createdOwn = [];
+  const was = () => {
+    const kept = new Map();
+    const store = {
+      kept, open: async () => {}, close: async () => {}, delete() {}, clean() {},
+      get(_, key, callback) {
+        const keys = [key].flat().map((one) => kept.get(one.split('.')[0]));
+        return callback ? callback(null, ...keys) : Array.isArray(key) ? keys : keys[0];
+      },
+      set(_, key, value, callback) {
+        [key].flat().forEach((one, at) => (([value].flat()[at] === undefined) ? kept.delete(one) : kept.set(one, [value].flat()[at])));
+        callback?.();
+      },
+      keys: (_, callback) => (callback ? callback(null, [...kept.keys()]) : [...kept.keys()]),
+    };
+    createdOwn.push(store);
+    return store;
+  };
+  return { createdOwn, settings: { was, contextStorage: { own: { module: was } } } };
+}
+
 describe('the protection', () => {
   let protection;
   const holder = { current: null };
@@ -56,6 +79,38 @@ describe('the protection', () => {
     assert.equal(global.get('SECRETS.nested.deep[0]'), VALUE);
     assert.equal(global.get('SECRETS_METADATA.version'), 1);
     assert.deepEqual(global.keys(), ['SECRETS', 'SECRETS_METADATA']);
+  });
+
+  it('finds stores of one’s own that were prepared for, later on and once more', async () => {
+    const { createdOwn, settings } = own();
+    const { install } = started(settings);
+    const prepared = protect.prepare({ settings });
+    await context.load();
+    const global = context.get('global');
+    global.set('SECRETS', { token: 'stale' });
+    for (const times of [1, 2]) {
+      protection = install(holder);
+      await protection.purged;
+      assert.deepEqual([protection.mode, protection.reason], ['context-store', undefined]);
+      await new Promise((resolve) => global.get('SECRETS.token', (_, value) => resolve(assert.equal(value, VALUE, `time ${times}`))));
+      assert.ok(!(await shown('SECRETS', 'own')).includes(VALUE));
+      assert.ok(!JSON.stringify([...createdOwn[0].kept]).includes('stale'));
+      protection.close();
+      assert.equal(global.get('SECRETS.token'), undefined);
+    }
+    prepared.close();
+    assert.equal(settings.contextStorage.own.module, settings.was);
+  });
+
+  it('serves nothing from an open store that cannot be changed', async () => {
+    const { createdOwn, settings } = own();
+    const { install } = started(settings);
+    const prepared = protect.prepare({ settings });
+    await context.load();
+    Object.freeze(createdOwn[0]);
+    protection = install(holder);
+    assert.deepEqual([protection.mode, protection.reason], ['none', 'protection.open {"names":"own"}']);
+    prepared.close();
   });
 
   it('shows people that there are secrets, and none of them', async () => {

@@ -7,6 +7,7 @@ const { describe, test } = require('node:test');
 const util = require('node-red-5/node_modules/@node-red/util');
 
 const { load } = require('./catalog');
+const { flows, ways } = require('../../real/ways');
 
 describe('what is copied', () => {
   /** @type {[string, string, string, string, string][]} name, and the four forms */
@@ -72,6 +73,22 @@ describe('which keys a node uses', () => {
     rules.push(rules);
     assert.deepEqual([...keysOf({ rules })], ['a']);
   });
+});
+
+test('every way of reading that works is counted, by the flows that show that it works', async () => {
+  const { keysOf } = await load('scan.js');
+  const of = Object.fromEntries(ways('disk').map(({ name, nodes }) =>
+    [name, [...new Set(nodes.flatMap((/** @type {any} */ node) => [...keysOf(node)]))].sort().join(' ')]));
+  const expected = {
+    get: 'token', nested: 'login', dotted: 'a.b', array: 'login none token', 'named-store': 'token', parent: 'token', property: 'token',
+    'property-nested': 'a.b login', 'context-property': 'token', callback: 'token', 'callback-array': 'login token', later: 'token', 'on-start': 'token',
+    change: 'a.b login token', switch: 'token', inject: 'token', template: 'a.b login token', request: 'login place',
+  };
+  assert.deepEqual(Object.fromEntries(Object.keys(expected).map((name) => [name, of[name]])), expected);
+  // To take all of it names no key.
+  assert.equal(of.all, '');
+  const [onStop] = flows('disk').filter(({ id }) => id === 'on-stop');
+  assert.deepEqual([...keysOf(onStop)], ['token']);
 });
 
 test('the open flows: who uses what, and what is missing', async () => {

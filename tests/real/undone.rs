@@ -1,0 +1,156 @@
+//! An injection that somebody undid is put back, whatever the kind of the workload, and taken back whole when it is to go.
+
+use std::fmt::Debug;
+
+use k8s_openapi::{
+    NamespaceResourceScope,
+    api::apps::v1::{Deployment, StatefulSet},
+};
+use kube::{Resource, ResourceExt};
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::{Value as Json, json};
+use spacesync::resources::FlowApp;
+
+use crate::{
+    tenant::{Tenant, until},
+    workload::{app_message, mounts, template},
+    world::World,
+};
+
+const MOUNT: (&str, &str) = ("node-red", "/var/run/spacesync");
+
+/// A Deployment or a StatefulSet.
+trait Workload:
+    Resource<DynamicType = (), Scope = NamespaceResourceScope>
+    + Clone
+    + Debug
+    + DeserializeOwned
+    + Serialize
+    + Send
+    + 'static
+{
+}
+impl Workload for Deployment {}
+impl Workload for StatefulSet {}
+
+/// What a user keeps in a file: a workload `ingest` with this template.
+fn manifest<W: Workload>(tenant: &Tenant<'_>, template: &Json) -> String {
+    let mut object = json!({
+        "apiVersion": "apps/v1", "kind": W::kind(&()), "metadata": {"name": "ingest", "namespace": tenant.name},
+        "spec": {"replicas": 0, "selector": {"matchLabels": {"app": "ingest"}}, "template": template},
+    });
+    if W::kind(&()) == "StatefulSet" {
+        object["spec"]["serviceName"] = "ingest".into();
+    }
+    object.to_string()
+}
+
+fn pod_template<W: Workload>(workload: &W) -> Json {
+    serde_json::to_value(workload).unwrap()["spec"]["template"].clone()
+}
+
+/// Makes the workload with `kubectl` and these words, and waits until its injection is in order.
+async fn injected<'w, W: Workload>(words: &[&str]) -> Tenant<'w> {
+    let tenant = World::shared().tenant(&[("A", "1")]).await;
+    tenant.world.plane.kubectl_stdin(words, &manifest::<W>(&tenant, &template())).unwrap();
+    tenant.sync(json!({})).await;
+    tenant.ingest(json!({"workloadRef": {"kind": W::kind(&()), "name": "ingest"}})).await;
+    until_mounted::<W>(&tenant, MOUNT, 0).await;
+    tenant.until_app("ingest", "Ready", "True/Ready").await;
+    tenant
+}
+
+/// Waits until a later generation than this mounts exactly there, and is found by its label.
+async fn until_mounted<W: Workload>(tenant: &Tenant<'_>, mount: (&str, &str), after: i64) -> W {
+    let expected = [(mount.0.to_owned(), mount.1.to_owned())];
+    until(tenant.api::<W>(), "ingest", &format!("mounts {expected:?} after {after}"), |found| {
+        found.meta().generation > Some(after)
+            && mounts(found) == expected
+            && found.labels().contains_key("spacesync.dev/flow-app")
+    })
+    .await
+}
+
+async fn generation<W: Workload>(tenant: &Tenant<'_>) -> i64 {
+    tenant.api::<W>().get("ingest").await.unwrap().meta().generation.unwrap()
+}
+
+/// `kubectl rollout undo` to the revision before the injection, then `kubectl replace` with what the user's file says.
+async fn undo_and_replace<W: Workload>() {
+    let tenant = injected::<W>(&["create", "-f", "-"]).await;
+    let (plane, kind) = (&tenant.world.plane, W::kind(&()).to_lowercase());
+    let workload = format!("{kind}/ingest");
+    let history = ["-n", &tenant.name, "rollout", "history", &workload];
+    // The controller notes each template as a revision, a moment after it was applied.
+    let began = std::time::Instant::now();
+    while plane.kubectl(&history).unwrap().lines().filter(|line| line.starts_with(['1', '2'])).count() < 2 {
+        assert!(began.elapsed() < crate::tenant::PATIENCE, "{}", plane.kubectl(&history).unwrap());
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    let before = generation::<W>(&tenant).await;
+    let undone = plane.kubectl(&["-n", &tenant.name, "rollout", "undo", &workload]).unwrap();
+    assert!(undone.contains("rolled back"), "{undone}");
+    until_mounted::<W>(&tenant, MOUNT, before + 1).await;
+
+    // The workload's controller may write between kubectl's read and its replacement.
+    let before = generation::<W>(&tenant).await;
+    let text = manifest::<W>(&tenant, &template());
+    let replace = || plane.kubectl_stdin(&["replace", "-f", "-"], &text);
+    assert!((0..10).any(|_| replace().is_ok()), "{:?}", replace());
+    until_mounted::<W>(&tenant, MOUNT, before + 1).await;
+}
+
+#[tokio::test]
+async fn what_rollout_undo_or_replace_removed_of_a_deployment_is_put_back() {
+    undo_and_replace::<Deployment>().await;
+}
+
+#[tokio::test]
+async fn what_rollout_undo_or_replace_removed_of_a_stateful_set_is_put_back() {
+    undo_and_replace::<StatefulSet>().await;
+}
+
+/// The user's file names the container otherwise.
+async fn rename<W: Workload>() {
+    let words = &["apply", "-f", "-"];
+    let tenant = injected::<W>(words).await;
+    let mut renamed = template();
+    renamed["spec"]["containers"][0]["name"] = "nr".into();
+    tenant.world.plane.kubectl_stdin(words, &manifest::<W>(&tenant, &renamed)).unwrap();
+    until_mounted::<W>(&tenant, ("nr", MOUNT.1), 0).await;
+    tenant.until_app("ingest", "Ready", "True/Ready").await;
+    // One that the FlowApp names is missed by its name.
+    tenant.ingest(json!({"container": "side", "workloadRef": {"kind": W::kind(&()), "name": "ingest"}})).await;
+    until_mounted::<W>(&tenant, ("side", MOUNT.1), 0).await;
+    renamed["spec"]["containers"][1]["name"] = "aside".into();
+    tenant.world.plane.kubectl_stdin(words, &manifest::<W>(&tenant, &renamed)).unwrap();
+    let app = tenant.until_app("ingest", "Ready", "False/ContainerNotFound").await;
+    assert!(app_message(&app, "Ready").ends_with("ingest has no container side; correct spec.container"));
+    tenant.ingest(json!({"container": "aside", "workloadRef": {"kind": W::kind(&()), "name": "ingest"}})).await;
+    until_mounted::<W>(&tenant, ("aside", MOUNT.1), 0).await;
+    tenant.until_app("ingest", "Ready", "True/Ready").await;
+}
+
+#[tokio::test]
+async fn a_container_that_is_renamed_in_a_file_is_found_again() {
+    rename::<Deployment>().await;
+    rename::<StatefulSet>().await;
+}
+
+#[tokio::test]
+async fn a_stateful_set_whose_flow_app_goes_gets_back_its_own_template() {
+    let tenant = World::shared().tenant(&[("A", "1")]).await;
+    let text = manifest::<StatefulSet>(&tenant, &template());
+    tenant.world.plane.kubectl_stdin(&["create", "-f", "-"], &text).unwrap();
+    let before = tenant.api::<StatefulSet>().get("ingest").await.unwrap();
+    tenant.sync(json!({})).await;
+    tenant.ingest(json!({"workloadRef": {"kind": "StatefulSet", "name": "ingest"}})).await;
+    until_mounted::<StatefulSet>(&tenant, MOUNT, 0).await;
+    tenant.until_app("ingest", "Ready", "True/Ready").await;
+    tenant.delete::<FlowApp>("ingest").await;
+    let after = until(tenant.api::<StatefulSet>(), "ingest", "nothing of ours", |set| mounts(set).is_empty()).await;
+    assert_eq!(pod_template(&after), pod_template(&before));
+    assert!(!after.labels().contains_key("spacesync.dev/flow-app"));
+    let note = tenant.until_event("StatefulSet", "ingest", "Normal", "Withdrawn").await;
+    assert!(note.ends_with("it rolls once"), "{note}");
+}
