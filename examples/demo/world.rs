@@ -35,7 +35,7 @@ use crate::{
 };
 
 /// How long anything may take that comes by itself.
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_mins(1);
 
 /// Everything that the chapters work with.
 pub struct World {
