@@ -27,10 +27,10 @@ use crate::{
 
 /// As the floor is defined.
 pub const CONNECTIONS: usize = 16;
-const LIMIT: Duration = Duration::from_mins(3);
+const LIMIT: Duration = Duration::from_mins(10);
 
 /// Where the entries are.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Store {
     Embedded,
     OpenBao,
@@ -62,6 +62,8 @@ pub struct FirstSync {
     pub took: Duration,
     /// How many of which, Events and the lease aside.
     pub writes: BTreeMap<String, usize>,
+    /// Of the operator, with what came late.
+    pub cpu: Duration,
 }
 
 /// What the operator did in a while.
@@ -142,7 +144,8 @@ impl Crowd {
                 // What comes late is counted too.
                 tokio::time::sleep(Duration::from_secs(2)).await;
                 self.audit.news()?.iter().filter(|r| r.counts() && !is_read(&r.verb)).for_each(note);
-                return Ok(FirstSync { took, writes });
+                let pid = self.operator.as_ref().context("there is no operator")?.pid();
+                return Ok(FirstSync { took, writes, cpu: cpu(pid)? });
             }
             if waited.elapsed() > LIMIT {
                 bail!("{secrets} Secrets and {} statuses of {} after {LIMIT:?}", statuses.len(), self.size);

@@ -16,7 +16,11 @@ use super::{
     pace::Pace,
 };
 use crate::{
-    cluster::{Cluster, cache::Key, queue::Queue},
+    cluster::{
+        Cluster,
+        cache::{Item, Key},
+        queue::{Lane, Queue},
+    },
     delivery::{delivery_of, restart::budget::Budget},
     pod_api::trust::Trust,
     resources::{Reason, Space, SpaceSecretSync, Timestamp, condition::Verdict},
@@ -229,6 +233,15 @@ impl Context {
 }
 
 impl Context {
+    /// Wants every sync of a space looked at.
+    pub fn add_syncs(&self, space: &Space) {
+        for namespace in &space.spec.namespaces {
+            for sync in self.caches.syncs.in_namespace(namespace) {
+                self.queues.syncs.add(sync.key(), Lane::Normal);
+            }
+        }
+    }
+
     /// How far the current revision of a sync has come.
     pub fn delivery_of(&self, sync: &SpaceSecretSync, revision: Option<&str>) -> Delivery {
         let namespace = sync.metadata.namespace.as_deref().unwrap_or_default();

@@ -69,7 +69,7 @@ fn manager(ctx: &Context, change: &Change<SecretManager>) {
         for space in ctx.caches.spaces.all() {
             if space.spec.secret_manager_ref.name == change.key.name {
                 ctx.queues.spaces.add(space.key().name, Lane::Normal);
-                add_syncs(ctx, &space);
+                ctx.add_syncs(&space);
             }
         }
     }
@@ -94,7 +94,7 @@ fn space(ctx: &Context, change: &Change<Space>) {
                 ctx.queues.spaces.add(claimant, Lane::Normal);
             }
         }
-        add_syncs(ctx, space);
+        ctx.add_syncs(space);
     }
 }
 
@@ -174,7 +174,7 @@ fn own_secret(ctx: &Context, change: &Change<OwnObject>) {
         for space in ctx.caches.spaces.all() {
             let name = space.key().name;
             if space.spec.path.as_deref().unwrap_or(&name) == path {
-                add_syncs(ctx, &space);
+                ctx.add_syncs(&space);
             }
         }
     }
@@ -235,15 +235,6 @@ fn workload(ctx: &Context, change: &Change<WorkloadMeta>) {
             ctx.queues.flow_apps.add(app.key(), Lane::Normal);
         } else if ctx.budget.is_rolling(&app.key()) || restart::is_followed(&app) {
             ctx.queues.flow_apps.add_after(app.key(), Lane::Normal, GATHER);
-        }
-    }
-}
-
-/// Wants every sync of a space looked at.
-pub fn add_syncs(ctx: &Context, space: &Space) {
-    for namespace in &space.spec.namespaces {
-        for sync in ctx.caches.syncs.in_namespace(namespace) {
-            ctx.queues.syncs.add(sync.key(), Lane::Normal);
         }
     }
 }

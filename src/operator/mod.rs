@@ -52,6 +52,10 @@ use crate::{
 /// How many objects of a kind are looked at together. Each waits mostly for the API server or a store.
 const WORKERS: usize = 16;
 
+/// So few that the syncs, whose secrets flows wait for, come first where both have much to write: a namespace is its
+/// space's by what the specs say, and its status tells it afterwards.
+const SPACE_WORKERS: usize = 4;
+
 /// More than one store lets in at a time (`sync::turnstile`), so that one which hangs leaves some for the others.
 const SYNC_WORKERS: usize = 32;
 
@@ -129,7 +133,7 @@ async fn term(ctx: &Arc<Context>) {
     let spaces = names(caches.spaces.all().iter().map(|space| space.key()).collect());
     let look =
         looker(ctx, Controller::space, |ctx, name: String| async move { space::controller::look(&ctx, &name).await });
-    tasks.spawn(queues.spaces.clone().run(WORKERS, spaces, look));
+    tasks.spawn(queues.spaces.clone().run(SPACE_WORKERS, spaces, look));
     let look = looker(ctx, Controller::sync, |ctx, key: Key| async move { sync::controller::look(&ctx, &key).await });
     tasks.spawn(queues.syncs.clone().run(SYNC_WORKERS, all_syncs(caches), look));
     let look =
@@ -155,7 +159,7 @@ async fn look_at_manager(ctx: &Arc<Context>, name: &str) -> Next {
     if before != *ctx.stores.changes().borrow() {
         for space in ctx.caches.spaces.all() {
             if space.spec.secret_manager_ref.name == name {
-                fanout::add_syncs(ctx, &space);
+                ctx.add_syncs(&space);
             }
         }
     }

@@ -305,7 +305,7 @@ async fn a_server_is_asked_no_faster_than_it_may_be() {
 #[tokio::test]
 async fn pages_that_are_too_large_become_smaller() {
     let server = Canned::new(|path| {
-        if path.contains("limit=1000") {
+        if path.contains("limit=2500") {
             return b"HTTP/1.1 200 X\r\nContent-Length: 99999999999\r\n\r\n".to_vec();
         }
         let one: serde_json::Value = serde_json::from_str(&metadata(1, FIRST)).unwrap();
