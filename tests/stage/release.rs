@@ -1,0 +1,70 @@
+//! The operator in the cluster, as its users have it: a release of the chart.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use devcluster::Cluster;
+
+use super::{SYSTEM, operator_image};
+
+const NAME: &str = "spacesync";
+/// There is no DNS on the node, so pods are told a fixed address of the Service.
+const ADDRESS: &str = "10.96.0.80";
+const LIMIT: &str = "--timeout=2m";
+
+/// The chart.
+pub fn chart() -> PathBuf {
+    super::root().join("charts/spacesync")
+}
+
+/// Makes the operator's namespace, for `restricted` pods only, and installs the chart into it; returns when each replica is
+/// ready. On a node with services, and the operator's image.
+pub fn install(cluster: &Cluster) -> Result<()> {
+    let namespace = super::root().join("deploy/namespace.yaml");
+    cluster.kubectl(&["apply", "--server-side", "-f", &namespace.to_string_lossy()])?;
+    run(cluster, &["install"], &values())
+}
+
+/// The same chart with a value besides.
+pub fn upgrade(cluster: &Cluster, value: &str) -> Result<()> {
+    let mut all = values();
+    all.push(format!("--set={value}"));
+    run(cluster, &["upgrade"], &all)
+}
+
+/// Removes what the chart has made; returns when its pods have gone.
+pub fn uninstall(cluster: &Cluster) -> Result<()> {
+    cluster.helm(&["uninstall", NAME, "--namespace", SYSTEM, "--wait", LIMIT])?;
+    cluster.kubectl(&["wait", "--for=delete", "pod", "--all", "-n", SYSTEM, LIMIT])?;
+    Ok(())
+}
+
+/// What each replica has logged last.
+pub fn last_words(cluster: &Cluster) -> String {
+    let args = ["logs", "-n", SYSTEM, "-l", "app.kubernetes.io/name=spacesync", "--prefix", "--tail=15"];
+    let logs = cluster.kubectl(&args).unwrap_or_else(|error| format!("{error:#}"));
+    let pods = cluster.kubectl(&["get", "pods", "-n", SYSTEM, "-o", "wide"]).unwrap_or_default();
+    format!("{pods}\n{logs}")
+}
+
+fn run(cluster: &Cluster, action: &[&str], values: &[String]) -> Result<()> {
+    let chart = chart().to_string_lossy().into_owned();
+    let mut args = [action, &[NAME, chart.as_str(), "--namespace", SYSTEM, "--wait", LIMIT]].concat();
+    args.extend(values.iter().map(String::as_str));
+    cluster.helm(&args)?;
+    Ok(())
+}
+
+fn values() -> Vec<String> {
+    let (repository, tag) = operator_image::TAG.split_once(':').unwrap_or((operator_image::TAG, "latest"));
+    let set = [
+        format!("image.repository={repository}"),
+        format!("image.tag={tag}"),
+        "image.pullPolicy=Never".to_owned(),
+        format!("service.clusterIP={ADDRESS}"),
+        format!("api.url=https://{ADDRESS}:8443"),
+        "logLevel=info\\,spacesync=debug".to_owned(),
+        "logFormat=text".to_owned(),
+    ];
+    set.iter().map(|value| format!("--set-string={value}")).collect()
+}
