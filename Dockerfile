@@ -1,6 +1,6 @@
 # The operator's image: the program, the libraries that it is linked to, root certificates and a user. No shell. Where there is
 # no engine, `make image` makes the same.
-FROM rust:1.95-slim-bookworm AS build
+FROM rust:1.95.0-slim-bookworm AS build
 RUN apt-get update && apt-get install -y --no-install-recommends ca-certificates
 WORKDIR /spacesync
 COPY . .

@@ -4,13 +4,17 @@
 mod stage;
 
 use std::{
-    path::Path,
+    fs,
+    path::{Path, PathBuf},
     process::Command,
     time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result, ensure};
-use devcluster::{Node, NodeBox};
+use devcluster::{
+    Node, NodeBox,
+    binaries::{self, Tool},
+};
 use k8s_openapi::api::{coordination::v1::Lease, core::v1::Secret};
 use kube::{Api, Client};
 use serde_json::{Value as Json, json};
@@ -23,6 +27,8 @@ use stage::{
 
 const LIMIT: Duration = Duration::from_mins(1);
 const PODS: usize = 2;
+const SHORT_NAMES: &str = "jsonpath={.spec.names.shortNames}";
+const UID: &str = "jsonpath={.metadata.uid}";
 
 fn operator_binary() -> &'static Path {
     Path::new(env!("CARGO_BIN_EXE_spacesync"))
@@ -50,6 +56,39 @@ fn the_image_holds_the_program_what_it_is_linked_to_certificates_and_a_user_and_
     Ok(())
 }
 
+/// There is no engine here that could run it, so it is read.
+#[test]
+fn the_dockerfile_puts_the_same_into_it_and_its_build_has_all_that_it_reads() -> Result<()> {
+    let text = |path: &str| fs::read_to_string(stage::root().join(path)).with_context(|| path.to_owned());
+    let dockerfile = text("Dockerfile")?;
+    let (build, image) = dockerfile.split_once("FROM scratch\n").context("it is not built on nothing")?;
+    let toolchain = text("rust-toolchain.toml")?;
+    let rust = toolchain.lines().find_map(|line| line.strip_prefix("channel = ")).context("a channel")?;
+    assert!(build.contains(&format!("FROM rust:{}-slim-", rust.trim_matches('"'))), "another Rust than {rust}");
+    let gathered =
+        format!("$(ldd target/release/spacesync | grep -o '/[^ ]*') {} /image\n", operator_image::CERTIFICATES);
+    assert!(build.contains(&gathered), "{build}");
+    let copied: Vec<&str> = image.lines().filter(|line| line.starts_with("COPY ")).collect();
+    let program = format!("COPY --from=build /spacesync/target/release/spacesync {}", operator_image::PROGRAM);
+    assert_eq!(copied, ["COPY --from=build /image /", "COPY image/etc /etc", &program]);
+
+    let ignored = text(".dockerignore")?;
+    let sent: Vec<&str> = ignored.lines().filter_map(|line| line.strip_prefix('!')).collect();
+    let manifest = text("Cargo.toml")?;
+    let members = manifest.lines().find(|line| line.starts_with("members = ")).context("members")?.split('"');
+    let benches = manifest.contains("[[bench]]").then_some("benches").into_iter();
+    // What Cargo found that the program is made of.
+    let made_of = fs::read_to_string(operator_binary().with_extension("d"))?;
+    let root = stage::root().to_string_lossy().into_owned() + "/";
+    let sources: Vec<&str> = made_of.split_whitespace().filter_map(|path| path.strip_prefix(&root)).collect();
+    assert!(sources.contains(&"src/main.rs"), "{sources:?}");
+    for path in members.skip(1).step_by(2).chain(benches).chain(sources).chain(["Cargo.toml", "Cargo.lock", "image"]) {
+        let first = path.split('/').next().unwrap_or_default();
+        assert!(sent.contains(&first), "{path} is read by the build, and .dockerignore keeps it out");
+    }
+    Ok(())
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn flows_keep_their_secrets_through_install_upgrade_a_killed_leader_uninstall_and_install() -> Result<()> {
     if !stage::is_root() {
@@ -70,13 +109,21 @@ async fn flows_keep_their_secrets_through_install_upgrade_a_killed_leader_uninst
 }
 
 async fn tell(node: &Node, client: Client) -> Result<()> {
-    timed("install", || release::install(node))?;
+    let older = older_chart(node.dir())?;
+    let said = timed("install of an older one", || release::install_from(node, &older))?;
+    is_confined(node)?;
+    follow(node, &said)?;
     let runtime = light_runtime::runtime(PODS);
     let mut flows = Acked::raise(client.clone(), runtime, LIMIT).await?;
     flows.round().await?;
     let secret = managed(&client).await?;
 
+    let definition = |field: &str| node.kubectl(&["get", "crd", "flowapps.spacesync.dev", "-o", field]);
+    assert_eq!(definition(SHORT_NAMES)?, "", "the older one knows the short name");
+    let uid = definition(UID)?;
     timed("upgrade", || release::upgrade(node, "podAnnotations.example\\.org/changed=yes"))?;
+    assert_eq!(definition(SHORT_NAMES)?, r#"["fa"]"#, "the definition is as old as before");
+    assert_eq!(definition(UID)?, uid, "another definition, and its objects are gone");
     let replicas = node.kubectl(&["get", "pods", "-n", SYSTEM, "-o", "jsonpath={.items[*].metadata.annotations}"])?;
     assert_eq!(replicas.matches(r#""example.org/changed":"yes""#).count(), 2, "{replicas}");
     assert_eq!(managed(&client).await?, secret, "the upgrade wrote the managed Secret");
@@ -112,10 +159,77 @@ async fn tell(node: &Node, client: Client) -> Result<()> {
     Ok(())
 }
 
-fn timed(what: &str, work: impl FnOnce() -> Result<()>) -> Result<()> {
+fn timed<T>(what: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
     let began = Instant::now();
-    tokio::task::block_in_place(work).with_context(|| what.to_owned())?;
+    let done = tokio::task::block_in_place(work).with_context(|| what.to_owned())?;
     println!("{what} in {:.1} s", began.elapsed().as_secs_f64());
+    Ok(done)
+}
+
+/// The chart as it might have been: a definition has no short name yet.
+fn older_chart(dir: &Path) -> Result<PathBuf> {
+    let older = dir.join("older-chart");
+    let copied = Command::new("cp").arg("-r").arg(release::chart()).arg(&older).status()?;
+    ensure!(copied.success(), "the chart could not be copied");
+    let path = older.join("files/crds/flowapps.yaml");
+    let now = fs::read_to_string(&path)?;
+    let before = now.replace("    shortNames:\n    - fa\n", "");
+    ensure!(before != now, "there is no short name to leave out");
+    fs::write(path, before)?;
+    Ok(older)
+}
+
+/// Each replica as the kernel has it: nobody's user, no capability and no way to one, system calls filtered, and a root that it
+/// cannot write.
+fn is_confined(node: &Node) -> Result<()> {
+    let script = r#"for p in /proc/[0-9]*; do
+        [ "$(cat $p/comm 2>/dev/null)" = spacesync ] || continue
+        grep -E '^(Uid|Gid|CapEff|CapBnd|NoNewPrivs|Seccomp):' $p/status
+        awk '$2 == "/" {print "root:", substr($4, 1, 3)}' $p/mounts
+    done"#;
+    let said = node.exec_in_box("sh", &["-c", script])?;
+    let mut seen: Vec<(&str, &str)> = said.lines().filter_map(|line| line.split_once(':')).collect();
+    for (_, value) in &mut seen {
+        *value = value.split_whitespace().next().unwrap_or_default();
+    }
+    let none = "0000000000000000";
+    let each = [
+        ("CapBnd", none),
+        ("CapEff", none),
+        ("Gid", "65532"),
+        ("NoNewPrivs", "1"),
+        ("Seccomp", "2"),
+        ("Uid", "65532"),
+        ("root", "ro,"),
+    ];
+    let wanted: Vec<(&str, &str)> = each.into_iter().flat_map(|one| [one, one]).collect();
+    seen.sort_unstable();
+    assert_eq!(seen, wanted, "of two replicas");
+    Ok(())
+}
+
+/// Does to the letter what `helm install` says is to be done next, and looks at what comes of it.
+fn follow(node: &Node, said: &str) -> Result<()> {
+    // A command goes to the end of its line, or to that of what it reads.
+    let (mut commands, mut end) = (String::new(), None);
+    for line in said.lines() {
+        match end {
+            None if !line.starts_with("kubectl ") => continue,
+            None => end = line.split_once("<<").map(|(_, word)| word),
+            Some(word) if word == line => end = None,
+            Some(_) => {}
+        }
+        commands.extend([line, "\n"]);
+    }
+    let kubectl = binaries::find(Tool::Kubectl)?;
+    let path = [kubectl.parent().context("a folder")?.to_string_lossy().into_owned(), std::env::var("PATH")?].join(":");
+    let mut shell = Command::new("sh");
+    let shell = shell.args(["-euxc", &commands]).env("PATH", path).env("KUBECONFIG", node.kubeconfig());
+    let out = tokio::task::block_in_place(|| shell.output())?;
+    ensure!(out.status.success(), "{said}\n{}", String::from_utf8_lossy(&out.stderr));
+    let template = "go-template={{.data.MY_API_TOKEN | base64decode}}";
+    let brought = node.kubectl(&["get", "secret", "secrets", "-n", "newsroom-dev", "-o", template])?;
+    assert_eq!(brought, "change-me", "{said}");
     Ok(())
 }
 

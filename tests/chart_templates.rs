@@ -10,6 +10,7 @@ use std::{
 };
 
 use api_server::kubectl;
+use clap::CommandFactory;
 use devcluster::binaries::{self, Tool};
 use serde_json::{Value as Json, json};
 
@@ -149,8 +150,14 @@ fn every_value_arrives() {
     let all = serde_json::to_string(&made).expect("JSON");
     let mut missing = leaves(&serde_saphyr::from_str(EVERYTHING).expect("YAML"));
     // Those that leave something out or are left out themselves are looked for below.
-    let others =
-        ["crds.install", "tenantRoles.create", "podDisruptionBudget.enabled", "serviceMonitor.enabled", "image.tag"];
+    let others = [
+        "crds.install",
+        "crds.keep",
+        "tenantRoles.create",
+        "podDisruptionBudget.enabled",
+        "serviceMonitor.enabled",
+        "image.tag",
+    ];
     missing.retain(|path, value| {
         !others.contains(&path.as_str()) && !all.contains(value.trim_matches(['{', '}', '[', ']']))
     });
@@ -169,7 +176,37 @@ fn every_value_arrives() {
         "registry.example/mirror/spacesync@sha256:0000000000000000000000000000000000000000000000000000000000000001";
     assert_eq!(pods["spec"]["containers"][0]["image"], image);
     assert_eq!(pods["metadata"]["labels"]["team"], "platform");
-    assert_eq!(made["ServiceMonitor spacesync"]["metadata"]["labels"]["release"], "prometheus");
+    let monitor = &made["ServiceMonitor spacesync"]["metadata"]["labels"];
+    assert_eq!((&monitor["release"], &monitor["team"]), (&json!("prometheus"), &json!("observability")));
+}
+
+#[test]
+fn every_flag_of_the_operator_is_set_or_stands_at_its_port() {
+    let made = template(NAMESPACE, &["--values", &everything().to_string_lossy()]).expect("objects");
+    let container = &made["Deployment spacesync"]["spec"]["template"]["spec"]["containers"][0];
+    let all = |list: &str, field: &str| -> Vec<String> {
+        container[list].as_array().expect(list).iter().map(|one| one[field].to_string()).collect()
+    };
+    let (set, ports) = (all("env", "name"), all("ports", "containerPort"));
+    let cli = spacesync::cli::Cli::command();
+    let operator = cli.find_subcommand("operator").expect("a subcommand");
+    for flag in operator.get_arguments().filter(|flag| flag.get_id() != "help") {
+        let variable = flag.get_env().and_then(|name| name.to_str()).expect("a variable");
+        // A pod has its network to itself, so where it listens need not be chosen.
+        if variable.ends_with("_LISTEN") {
+            let default = flag.get_default_values()[0].to_string_lossy();
+            assert!(ports.iter().any(|port| default.ends_with(&format!(":{port}"))), "{variable}: {ports:?}");
+        } else {
+            assert!(set.contains(&format!("{variable:?}")), "{variable} is set by no value: {set:?}");
+        }
+    }
+}
+
+#[test]
+fn definitions_stay_after_an_uninstall_unless_told_otherwise() {
+    let made = template(NAMESPACE, &["--set=crds.keep=false"]).expect("objects");
+    let definitions = made.values().filter(|object| object["kind"] == "CustomResourceDefinition");
+    assert_eq!(definitions.filter(|definition| definition["metadata"]["annotations"].is_null()).count(), 4);
 }
 
 #[test]
@@ -203,7 +240,7 @@ fn a_value_that_cannot_be_right_is_refused_by_its_name() {
 }
 
 #[test]
-fn the_readme_tells_each_value_with_its_default_and_the_schema_knows_it() {
+fn the_readme_tells_each_value_with_its_default_and_the_schema_knows_it_and_no_other() {
     let defaults: Json = serde_saphyr::from_str(&read("charts/spacesync/values.yaml")).expect("YAML");
     let readme = read("charts/spacesync/README.md");
     let table = readme.split("|---|---|---|").nth(1).expect("a table of three columns");
@@ -220,6 +257,22 @@ fn the_readme_tells_each_value_with_its_default_and_the_schema_knows_it() {
             assert!(at.is_object(), "the schema does not know {path}");
         }
     }
+    // What Helm hands on from a chart around this one.
+    assert_eq!(unknown(&schema, &defaults, ""), ["/global"], "the schema knows what is no value");
+}
+
+/// What a schema allows below an object that has defaults, and has none.
+fn unknown(schema: &Json, defaults: &Json, path: &str) -> Vec<String> {
+    let known = schema["properties"].as_object().into_iter().flatten();
+    let below = known.flat_map(|(name, schema)| {
+        let path = format!("{path}/{name}");
+        match &defaults[name] {
+            Json::Null => vec![path],
+            Json::Object(fields) if fields.is_empty() => Vec::new(),
+            value => unknown(schema, value, &path),
+        }
+    });
+    below.collect()
 }
 
 /// Value and default of a row.

@@ -12,7 +12,8 @@ use serde_json::{Value as Json, json};
 const NAME: &str = "spacesync";
 /// Where it is in the image.
 pub const PROGRAM: &str = "/usr/bin/spacesync";
-const CERTIFICATES: &str = "/etc/ssl/certs/ca-certificates.crt";
+/// Where it looks for root certificates.
+pub const CERTIFICATES: &str = "/etc/ssl/certs/ca-certificates.crt";
 
 /// What a pod names.
 pub const TAG: &str = "localhost/spacesync:1";

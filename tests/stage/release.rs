@@ -1,6 +1,6 @@
 //! The operator in the cluster, as its users have it: a release of the chart.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use devcluster::Cluster;
@@ -18,18 +18,23 @@ pub fn chart() -> PathBuf {
 }
 
 /// Makes the operator's namespace, for `restricted` pods only, and installs the chart into it; returns when each replica is
-/// ready. On a node with services, and the operator's image.
-pub fn install(cluster: &Cluster) -> Result<()> {
+/// ready, with what Helm says. On a node with services, and the operator's image.
+pub fn install(cluster: &Cluster) -> Result<String> {
+    install_from(cluster, &chart())
+}
+
+/// The same with another chart.
+pub fn install_from(cluster: &Cluster, chart: &Path) -> Result<String> {
     let namespace = super::root().join("deploy/namespace.yaml");
     cluster.kubectl(&["apply", "--server-side", "-f", &namespace.to_string_lossy()])?;
-    run(cluster, &["install"], &values())
+    run(cluster, "install", chart, &values())
 }
 
 /// The same chart with a value besides.
-pub fn upgrade(cluster: &Cluster, value: &str) -> Result<()> {
+pub fn upgrade(cluster: &Cluster, value: &str) -> Result<String> {
     let mut all = values();
     all.push(format!("--set={value}"));
-    run(cluster, &["upgrade"], &all)
+    run(cluster, "upgrade", &chart(), &all)
 }
 
 /// Removes what the chart has made; returns when its pods have gone.
@@ -47,12 +52,11 @@ pub fn last_words(cluster: &Cluster) -> String {
     format!("{pods}\n{logs}")
 }
 
-fn run(cluster: &Cluster, action: &[&str], values: &[String]) -> Result<()> {
-    let chart = chart().to_string_lossy().into_owned();
-    let mut args = [action, &[NAME, chart.as_str(), "--namespace", SYSTEM, "--wait", LIMIT]].concat();
+fn run(cluster: &Cluster, action: &str, chart: &Path, values: &[String]) -> Result<String> {
+    let chart = chart.to_string_lossy();
+    let mut args = vec![action, NAME, &chart, "--namespace", SYSTEM, "--wait", LIMIT];
     args.extend(values.iter().map(String::as_str));
-    cluster.helm(&args)?;
-    Ok(())
+    cluster.helm(&args)
 }
 
 fn values() -> Vec<String> {
