@@ -95,14 +95,14 @@ fn sources() -> Result<String> {
     let folder = operator_binary().with_file_name("deps");
     let mut found = Vec::new();
     for file in fs::read_dir(&folder)? {
-        let file = file?;
-        let name = file.file_name().into_string().unwrap_or_default();
-        if name.starts_with("spacesync-") && name.ends_with(".d") {
-            let text = fs::read_to_string(file.path())?;
+        let path = file?.path();
+        let ours = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"spacesync-"));
+        if ours && path.extension().is_some_and(|extension| extension == "d") {
+            let text = fs::read_to_string(&path)?;
             // The library, and not the program of its tests. What was read stands there as `FILE:`.
             if text.contains("/libspacesync-") {
                 let read = text.lines().filter_map(|line| line.strip_suffix(':')).collect::<Vec<_>>().join("\n");
-                found.push((file.metadata()?.modified()?, read));
+                found.push((fs::metadata(&path)?.modified()?, read));
             }
         }
     }
@@ -213,10 +213,10 @@ fn is_confined(node: &Node) -> Result<()> {
     for (_, value) in &mut seen {
         *value = value.split_whitespace().next().unwrap_or_default();
     }
-    let none = "0000000000000000";
+    let nothing = "0000000000000000";
     let each = [
-        ("CapBnd", none),
-        ("CapEff", none),
+        ("CapBnd", nothing),
+        ("CapEff", nothing),
         ("Gid", "65532"),
         ("NoNewPrivs", "1"),
         ("Seccomp", "2"),
