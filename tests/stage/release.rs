@@ -30,6 +30,12 @@ pub fn install_from(cluster: &Cluster, chart: &Path) -> Result<String> {
     run(cluster, "install", chart, &values())
 }
 
+/// Installs it where the objects of deploy/ are.
+pub fn take_over(cluster: &Cluster) -> Result<String> {
+    let flags = ["--take-ownership", "--force-conflicts"].map(str::to_owned);
+    run(cluster, "install", &chart(), &[values().as_slice(), &flags].concat())
+}
+
 /// The same chart with a value besides.
 pub fn upgrade(cluster: &Cluster, value: &str) -> Result<String> {
     let mut all = values();
@@ -52,10 +58,10 @@ pub fn last_words(cluster: &Cluster) -> String {
     format!("{pods}\n{logs}")
 }
 
-fn run(cluster: &Cluster, action: &str, chart: &Path, values: &[String]) -> Result<String> {
+fn run(cluster: &Cluster, action: &str, chart: &Path, flags: &[String]) -> Result<String> {
     let chart = chart.to_string_lossy();
     let mut args = vec![action, NAME, &chart, "--namespace", SYSTEM, "--wait", LIMIT];
-    args.extend(values.iter().map(String::as_str));
+    args.extend(flags.iter().map(String::as_str));
     cluster.helm(&args)
 }
 
