@@ -2,13 +2,13 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo down test lint bench generate tools
+.PHONY: help demo down test lint bench image generate tools
 
 CARGO ?= cargo
 # What a target needs, with a word on where it comes from.
 need = @$(foreach tool,$(1),command -v $(tool) >/dev/null || { echo 'error: $(tool) is missing. $(hint-$(tool))' >&2; exit 1; };)
 hint-cargo   = It builds Spacesync: https://rustup.rs
-hint-go      = It builds Kubernetes and etcd for the tests, once: Go 1.21 or later, https://go.dev/dl
+hint-go      = It builds Kubernetes, etcd and Helm for the tests, once: Go 1.21 or later, https://go.dev/dl
 hint-node    = The Node-RED of the tests runs on it: Node.js 20 or later, on Debian: apt-get install nodejs
 hint-npm     = It fetches the Node-REDs of the tests, once. On Debian: apt-get install npm
 hint-python3 = It fetches OpenBao and makes container images, once. On Debian: apt-get install python3 python3-pip
@@ -50,9 +50,16 @@ lint: plugin/node_modules ## Checks format, lints, types, generated files, scrip
 bench: tools ## Measures each budget beside its floor, in about a quarter of an hour, and writes docs/benchmarks.md
 	$(CARGO) bench --bench budgets -- $(BENCH)
 
-generate: ## Makes crds/ and docs/reference/ anew from the code
+image: ## Makes the operator's image in target/, without an engine, and checks its size
+	$(call need,cargo python3)
+	$(CARGO) build --release --locked --bin spacesync
+	@target=$${CARGO_TARGET_DIR:-target}; \
+	 $(CARGO) run -q --example image -- $$target/release/spacesync $$target/spacesync.tar
+
+generate: ## Makes crds/, the chart's copy of them and docs/reference/ anew from the code
 	$(call need,cargo)
 	$(CARGO) run -q -- crds --write crds
+	$(CARGO) run -q -- crds --write charts/spacesync/files/crds
 	$(CARGO) run -q -- docs reasons > docs/reference/reasons.md
 	$(CARGO) run -q -- docs metrics > docs/reference/metrics.md
 	$(CARGO) run -q -- docs openapi > docs/reference/pods-api.yaml
@@ -63,7 +70,7 @@ plugin/node_modules: plugin/package-lock.json
 	cd plugin && npm ci --no-audit --no-fund --loglevel=error
 	@touch $@
 
-# Kubernetes, etcd, OpenBao and images: about 5 minutes the first time, then nothing.
+# Kubernetes, etcd, Helm, OpenBao and images: about 8 minutes the first time, then nothing.
 tools:
 	$(call need,cargo go node npm python3)
 	@$(CARGO) run -q -p devcluster -- tools >/dev/null

@@ -13,7 +13,7 @@ use std::{
 
 use anyhow::{Result, ensure};
 use devcluster::{
-    NodeBox, OpenBao, OpenBaoOptions, Storage,
+    NodeBox, OpenBao, OpenBaoOptions,
     binaries::{self, Tool},
 };
 use serde_json::json;
@@ -33,7 +33,7 @@ async fn people_at_the_editors_of_both_node_reds_see_and_do_what_the_cluster_has
     ensure!(plugin.join("node_modules").exists(), "plugin/node_modules is missing: make plugin/node_modules");
     let start = || {
         let node = NodeBox::builder().image_archive(node_red::image()?).image_archive(node_red::image_4()?).start()?;
-        anyhow::Ok((node, OpenBao::start(OpenBaoOptions { tls: true, storage: Storage::Memory })?))
+        anyhow::Ok((node, OpenBao::start(OpenBaoOptions { tls: true, ..OpenBaoOptions::default() })?))
     };
     let (node, bao) = tokio::task::spawn_blocking(start).await??;
     stage::install(&node)?;

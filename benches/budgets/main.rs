@@ -7,6 +7,7 @@ mod audit;
 mod crowd;
 mod delivery;
 mod floor;
+mod image;
 mod one_by_one;
 mod process;
 mod report;
@@ -48,6 +49,9 @@ struct Args {
 fn main() -> Result<()> {
     let args = Args::parse();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let mut report = Report::begin("The operator's image");
+    image::measure(&mut report, binary())?;
+    report.write()?;
     if !args.no_delivery {
         let mut report = Report::begin("What reaches pods");
         runtime.block_on(delivery::measure(&mut report, args.light_pods))?;

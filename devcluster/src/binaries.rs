@@ -1,9 +1,11 @@
 //! The real binaries: found where they are, else built or fetched once into `.dev/bin`.
 //!
-//! `KUBEBUILDER_ASSETS` comes first, for those found in it. Kubernetes and etcd are built from source, because their Go
+//! `KUBEBUILDER_ASSETS` comes first, for those found in it. Kubernetes, etcd and Helm are built from source, because their Go
 //! modules come with checksums (`go.mod` and `go.sum` beside this crate) and need no download site of their own.
 
 mod debian;
+mod golang;
+mod helm;
 mod kubernetes;
 mod openbao;
 
@@ -25,19 +27,23 @@ pub enum Tool {
     KubeControllerManager,
     KubeScheduler,
     Kubelet,
+    KubeProxy,
     Kubectl,
+    Helm,
     Bao,
 }
 
 impl Tool {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 9] = [
         Self::Etcd,
         Self::KubeApiserver,
         Self::KubeControllerManager,
         Self::KubeScheduler,
         Self::Kubelet,
+        Self::KubeProxy,
         Self::Kubectl,
+        Self::Helm,
         Self::Bao,
     ];
 
@@ -49,7 +55,9 @@ impl Tool {
             Self::KubeControllerManager => "kube-controller-manager",
             Self::KubeScheduler => "kube-scheduler",
             Self::Kubelet => "kubelet",
+            Self::KubeProxy => "kube-proxy",
             Self::Kubectl => "kubectl",
+            Self::Helm => "helm",
             Self::Bao => "bao",
         }
     }
@@ -64,6 +72,8 @@ pub fn find(tool: Tool) -> Result<PathBuf> {
     }
     match tool {
         Tool::Bao => openbao::ensure()?,
+        Tool::Helm => helm::ensure()?,
+        Tool::KubeProxy => kubernetes::ensure_proxy()?,
         _ => kubernetes::ensure()?,
     }
     Ok(places::bin().join(tool.file_name()))

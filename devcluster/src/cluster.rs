@@ -102,6 +102,27 @@ impl Cluster {
         Ok(command)
     }
 
+    /// Runs `helm` as the admin; returns what it prints. Its standard error is in the error.
+    pub fn helm(&self, args: &[&str]) -> Result<String> {
+        let mut command = Command::new(binaries::find(binaries::Tool::Helm)?);
+        run::without_proxy(&mut command);
+        // It keeps caches and settings in the home of whoever calls it.
+        let home = |name: &str| self.dir.join("helm").join(name);
+        let homes = [("HELM_CACHE_HOME", "cache"), ("HELM_CONFIG_HOME", "config"), ("HELM_DATA_HOME", "data")];
+        command.envs(homes.map(|(variable, name)| (variable, home(name))));
+        let out = command
+            .arg("--kubeconfig")
+            .arg(self.kubeconfig())
+            .args(args)
+            .stdin(Stdio::null())
+            .output()
+            .context("cannot run helm")?;
+        if !out.status.success() {
+            bail!("helm {}: {}", args.join(" "), String::from_utf8_lossy(&out.stderr).trim());
+        }
+        Ok(String::from_utf8_lossy(&out.stdout).into_owned())
+    }
+
     /// `kubectl apply --server-side` of YAML or JSON text.
     pub fn apply(&self, yaml: &str) -> Result<String> {
         self.kubectl_stdin(&["apply", "--server-side", "--force-conflicts", "-f", "-"], yaml)

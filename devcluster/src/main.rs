@@ -131,6 +131,7 @@ fn prepare(wanted: &Wanted) -> Result<()> {
         binaries::find(Tool::Bao)?;
     }
     if wanted.node {
+        binaries::find(Tool::KubeProxy)?;
         binaries::ensure_container_runtime()?;
         images::ensure(if wanted.node_red { &[Image::NodeRed] } else { &[] })?;
     }

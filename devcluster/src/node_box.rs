@@ -42,6 +42,7 @@ pub struct NodeBoxBuilder {
     images: Vec<Image>,
     archives: Vec<PathBuf>,
     api_server_args: Vec<String>,
+    services: bool,
 }
 
 impl NodeBoxBuilder {
@@ -73,6 +74,13 @@ impl NodeBoxBuilder {
         self
     }
 
+    /// With kube-proxy: the addresses of services work, also that of the API server, for which pods look.
+    #[must_use]
+    pub fn services(mut self) -> Self {
+        self.services = true;
+        self
+    }
+
     /// Starts it; returns when the node is ready for pods.
     pub fn start(&self) -> Result<NodeBox> {
         binaries::ensure_container_runtime()?;
@@ -81,10 +89,10 @@ impl NodeBoxBuilder {
         let run = Run::start("node")?;
         let network = Network::claim(run.id())?;
         let at = addresses(&network);
-        plane::write_files(run.dir(), &at, self.audit, config::NODE_TOKEN_LINE)?;
+        plane::write_files(run.dir(), &at, self.audit, config::TOKEN_LINES)?;
         let cluster = Cluster::new(run.id(), run.dir(), at.url())?;
         fs::write(run.dir().join("end.sh"), format!("box={}\n{}", network.device(), include_str!("node_box/end.sh")))?;
-        config::write(&cluster, &network, &at, &images, &self.api_server_args)?;
+        config::write(&cluster, &network, &at, &images, self)?;
 
         let cgroup = cgroups::make(network.device())?;
         let mut processes = Component::start(&run, "box", Path::new("sh"), &enter(&cgroup, run.dir()))?;
@@ -145,6 +153,7 @@ impl NodeBox {
             images: Vec::new(),
             archives: Vec::new(),
             api_server_args: Vec::new(),
+            services: false,
         }
     }
 

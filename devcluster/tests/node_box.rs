@@ -39,6 +39,33 @@ spec:
   containers: [{name: layered, image: "localhost/layered:1"}]
 "#;
 
+const SERVED: &str = r#"
+apiVersion: v1
+kind: Service
+metadata: {name: served, namespace: default}
+spec:
+  clusterIP: 10.96.0.80
+  selector: {app: served}
+  ports: [{port: 80, targetPort: 8080}]
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: served, namespace: default, labels: {app: served}}
+spec:
+  terminationGracePeriodSeconds: 0
+  containers:
+  - name: served
+    image: localhost/busybox:1
+    command: [sh, -c, "echo hello > /tmp/greeting; exec httpd -f -p 8080 -h /tmp"]
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: asks, namespace: default}
+spec:
+  terminationGracePeriodSeconds: 0
+  containers: [{name: asks, image: "localhost/busybox:1", command: [sleep, "1000000"]}]
+"#;
+
 /// Busybox with a folder, and a program that needs libraries which busybox has not.
 fn layered() -> Layer {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests");
@@ -79,6 +106,31 @@ fn traces(name: &str) -> Vec<String> {
     let cgroups: Vec<String> = found("find", &["/sys/fs/cgroup", "-name", name]);
     let devices: Vec<String> = found("ip", &["-o", "link"]);
     [cgroups, devices].concat()
+}
+
+#[test]
+fn with_services_a_pod_reaches_another_one_itself_and_the_api_server_by_their_addresses() -> Result<()> {
+    if !root() {
+        return Ok(());
+    }
+    let node = NodeBox::builder().services().start()?;
+    // As on a machine whose kernel does not filter what crosses a bridge. It is a setting of the box only.
+    let unfiltered = "f=/proc/sys/net/bridge/bridge-nf-call-iptables; if [ -e $f ]; then echo 0 > $f; fi";
+    node.exec_in_box("sh", &["-c", unfiltered])?;
+    node.apply(SERVED)?;
+    node.kubectl(&["wait", "--for=condition=Ready", "pod/served", "pod/asks", "--timeout=30s"])?;
+    for pod in ["asks", "served"] {
+        let ask = "printf 'GET /greeting HTTP/1.0\\r\\n\\r\\n' | nc -w 5 10.96.0.80 80";
+        let begun = Instant::now();
+        // A pod is ready a moment before its service knows.
+        let mut answer = String::new();
+        while !answer.ends_with("hello\n") {
+            assert!(begun.elapsed() < Duration::from_secs(20), "{pod} hears {answer:?}");
+            answer = node.kubectl(&["exec", pod, "--", "sh", "-c", ask]).unwrap_or_else(|error| format!("{error:#}"));
+        }
+    }
+    node.kubectl(&["exec", "asks", "--", "sh", "-c", "nc -w 5 10.96.0.1 443 < /dev/null"])?;
+    Ok(())
 }
 
 #[test]

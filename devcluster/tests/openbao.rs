@@ -79,7 +79,7 @@ fn a_token_reads_only_what_its_policy_names_and_the_audit_log_counts_it() -> Res
 
 #[test]
 fn entries_on_disk_outlive_a_restart_and_entries_in_memory_say_that_they_do_not() -> Result<()> {
-    let mut bao = started(OpenBaoOptions { storage: Storage::Raft, tls: true })?;
+    let mut bao = started(OpenBaoOptions { storage: Storage::Raft, tls: true, ..OpenBaoOptions::default() })?;
     bao.put("spaces/a", json!({"user": "ada"}))?;
     bao.stop();
     assert!(bao.request("GET", "secret/data/spaces/a", None).is_err());

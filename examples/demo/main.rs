@@ -9,6 +9,7 @@ mod drift;
 mod editor;
 mod embedded;
 mod look;
+mod operator;
 mod pods;
 mod samples;
 #[path = "../../tests/stage/mod.rs"]
@@ -54,7 +55,7 @@ async fn tell(args: &Args) -> Result<()> {
     let world = World::raise(args).await?;
     let told = chapters(&world).await;
     if told.is_err() {
-        eprintln!("\nThe operator's last words, of {}:\n{}", world.operator.log.display(), world.operator.last_words());
+        eprintln!("\nThe operator's last words, {}", world.operator.last_words());
     }
     world.next(&told?);
     Ok(())

@@ -4,9 +4,8 @@ use std::{
     collections::BTreeMap,
     fmt::Debug,
     fs,
-    net::{IpAddr, Ipv4Addr},
     os::unix::fs::MetadataExt,
-    path::PathBuf,
+    path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 
@@ -28,9 +27,10 @@ use spacesync::resources::SpaceSecretSync;
 
 use crate::{
     Args, editor,
+    operator::Running,
     pods::FlowPods,
     samples::Samples,
-    stage::{self, Operator, SYSTEM, node_red},
+    stage::{self, SYSTEM, node_red, operator_image},
     story,
 };
 
@@ -45,7 +45,7 @@ pub struct World {
     pub node: Option<Node>,
     pub bao: BaoClient,
     pub client: Client,
-    pub operator: Operator,
+    pub operator: Running,
     pub samples: Samples,
 }
 
@@ -60,7 +60,7 @@ impl World {
             story::say("Not root: there will be no node, so no pods. You see everything up to the managed Secret.");
         }
         let binary = operator_binary()?;
-        let images = prepare(pods)?;
+        let images = prepare(pods, &binary)?;
         if devcluster::attach().is_some() {
             story::step("what an earlier run has left is ended", async { up::down() }).await?;
         }
@@ -73,12 +73,11 @@ impl World {
         let up = devcluster::attach().context("what came up went down at once")?;
         let cluster = up.cluster.context("there is no cluster")?;
         let bao = up.openbao.context("there is no vault")?;
-        story::step("custom resources, role and policies of deploy/ are applied", async { stage::install(&cluster) })
-            .await?;
-        let host = up.node.as_ref().map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), Node::host_address);
-        let start = async { Operator::start(&cluster, &binary, host, "info,spacesync=debug") };
-        let operator = story::step("the operator is ready, a process under its own role", start).await?;
-        let samples = Samples::read(&cluster, bao.url())?;
+        let operator = match up.node {
+            Some(_) => Running::in_cluster(&cluster).await?,
+            None => Running::on_host(&cluster, &binary).await?,
+        };
+        let samples = Samples::read(&cluster, &vault_address(&bao, up.node.as_ref()))?;
         let client = stage::client(&cluster).await?;
         Ok(Self { began, cluster, node: up.node, bao, client, operator, samples })
     }
@@ -127,22 +126,31 @@ impl World {
         }
         println!("  kubectl annotate --overwrite sss secrets -n newsroom-prod \\");
         println!("    spacesync.dev/sync-requested=\"manual/$(date +%s%N)\"");
-        println!("  curl http://{}/metrics", self.operator.health);
-        println!("  less {}", self.operator.log.display());
+        for hint in self.operator.hints() {
+            println!("  {hint}");
+        }
         println!("  make down");
     }
 }
 
 /// What is fetched and built once, with its own progress; before anything is started, so that what is missing is said
 /// first.
-fn prepare(pods: bool) -> Result<Vec<PathBuf>> {
+fn prepare(pods: bool, binary: &Path) -> Result<Vec<PathBuf>> {
     binaries::find(Tool::KubeApiserver)?;
     binaries::find(Tool::Bao)?;
     if !pods {
         return Ok(Vec::new());
     }
+    binaries::find(Tool::Helm)?;
+    binaries::find(Tool::KubeProxy)?;
     binaries::ensure_container_runtime()?;
-    Ok(vec![node_red::image()?])
+    Ok(vec![node_red::image()?, operator_image::archive(binary)?])
+}
+
+/// As the operator reaches it: from a pod, this machine has another address.
+fn vault_address(bao: &BaoClient, node: Option<&Node>) -> String {
+    let host = node.map(|node| node.host_address().to_string());
+    host.map_or_else(|| bao.url().to_owned(), |host| bao.url().replace("127.0.0.1", &host))
 }
 
 /// Examples stand in a folder beside the binaries of the same build.

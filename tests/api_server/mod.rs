@@ -1,4 +1,5 @@
 //! One real API server for all tests of a binary, and the ways in which a user talks to it.
+#![allow(dead_code, reason = "each binary uses a part of it")]
 
 use std::{io::Write, process::Stdio, sync::LazyLock};
 

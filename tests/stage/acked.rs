@@ -59,8 +59,13 @@ impl Acked {
         objects::injected(&client, NAMESPACE, limit).await?;
         let pods = pods::running(&client, NAMESPACE, runtime.pods, limit).await?;
         let mut acked = Self { runtime, client, pods, version: 0 };
-        acked.version = acked.delivered(limit).await?;
+        acked.version = acked.delivered_to(runtime.pods, limit).await?;
         Ok(acked)
+    }
+
+    /// What its flows read.
+    pub fn version(&self) -> u64 {
+        self.version
     }
 
     /// One change. Flows are asked after it: what was acknowledged is what they read.
@@ -126,13 +131,13 @@ impl Acked {
         Ok(())
     }
 
-    /// Waits until what the sync brought is delivered to all pods; says which version that is.
-    async fn delivered(&self, limit: Duration) -> Result<u64> {
+    /// Waits until what the sync brought is delivered to so many pods; says which version that is.
+    pub async fn delivered_to(&self, count: usize, limit: Duration) -> Result<u64> {
         let (syncs, began) = (Api::<SpaceSecretSync>::namespaced(self.client.clone(), NAMESPACE), Instant::now());
         loop {
             let status = syncs.get("secrets").await?.status.unwrap_or_default();
             let pods = status.delivery.as_ref().map_or(0, |delivery| delivery.pods);
-            if pods == self.runtime.pods && is_delivered(&status) {
+            if pods == count && is_delivered(&status) {
                 return status.version.context("it is delivered, and of no version");
             }
             if began.elapsed() > limit {

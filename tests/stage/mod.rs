@@ -1,6 +1,6 @@
-//! A cluster with the real operator on it, as a process under its own role: for the demo, the test on a node and the
-//! bench.
-#![allow(dead_code, reason = "each of the three uses a part of it")]
+//! A cluster with the real operator on it, as a process under its own role or as a release of the chart: for the demo, the
+//! tests on a node and the bench.
+#![allow(dead_code, reason = "each of them uses a part of it")]
 
 pub mod acked;
 pub mod bare_api;
@@ -14,8 +14,10 @@ pub mod light_runtime;
 pub mod live;
 pub mod node_red;
 pub mod objects;
+pub mod operator_image;
 pub mod page;
 pub mod pods;
+pub mod release;
 pub mod runtime;
 
 use std::{

@@ -6,15 +6,18 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, bail};
 use serde_json::json;
 
-use super::NODE;
 use super::network::Network;
+use super::{NODE, NodeBoxBuilder};
 use crate::binaries::{Tool, find};
 use crate::cluster::{ADMIN_TOKEN, Cluster};
 use crate::plane::{self, Addresses};
 
-/// The kubelet's token. Its name is that of [`NODE`]: the API server lets a node see only what concerns it.
-pub(super) const NODE_TOKEN_LINE: &str = "node-token,system:node:node,node,\"system:nodes\"\n";
+/// The tokens of the kubelet and of kube-proxy. The kubelet's name is that of [`NODE`]: the API server lets a node see only
+/// what concerns it.
+pub(super) const TOKEN_LINES: &str =
+    "node-token,system:node:node,node,\"system:nodes\"\nproxy-token,system:kube-proxy,kube-proxy\n";
 const NODE_TOKEN: &str = "node-token";
+const PROXY_TOKEN: &str = "proxy-token";
 const CONTAINERD: &str = "/run/containerd/containerd.sock";
 
 pub(super) fn write(
@@ -22,7 +25,7 @@ pub(super) fn write(
     network: &Network,
     at: &Addresses,
     images: &[PathBuf],
-    api_server_args: &[String],
+    wanted: &NodeBoxBuilder,
 ) -> Result<()> {
     let dir = cluster.dir();
     if ["/run", "/var/lib", "/var/log"].iter().any(|hidden| dir.starts_with(hidden)) {
@@ -38,8 +41,8 @@ pub(super) fn write(
     let command = |tool: Tool, args: Vec<String>| -> Result<Vec<String>> {
         Ok([vec![find(tool)?.display().to_string()], args].concat())
     };
-    let api_server = [plane::api_server(dir, at), api_server_args.to_vec()].concat();
-    let box_json = json!({
+    let api_server = [plane::api_server(dir, at), wanted.api_server_args.clone()].concat();
+    let mut box_json = json!({
         "device": network.device(),
         "address": network.node(),
         "services": plane::SERVICES,
@@ -58,6 +61,12 @@ pub(super) fn write(
             "kubelet": command(Tool::Kubelet, kubelet_args(dir, network))?,
         },
     });
+    if wanted.services {
+        let file = dir.join("kube-proxy.yaml");
+        fs::write(dir.join("kube-proxy.kubeconfig"), cluster.kubeconfig_text(PROXY_TOKEN, "default"))?;
+        fs::write(&file, kube_proxy(dir, network))?;
+        box_json["then"]["kube-proxy"] = json!(command(Tool::KubeProxy, vec![format!("--config={}", file.display())])?);
+    }
     Ok(fs::write(dir.join("box.json"), box_json.to_string())?)
 }
 
@@ -142,6 +151,23 @@ fn kubelet(dir: &Path, network: &Network) -> String {
         "kubeAPIQPS": 200,
         "kubeAPIBurst": 400,
         "runtimeRequestTimeout": "60s",
+    })
+    .to_string()
+}
+
+fn kube_proxy(dir: &Path, network: &Network) -> String {
+    json!({
+        "apiVersion": "kubeproxy.config.k8s.io/v1alpha1",
+        "kind": "KubeProxyConfiguration",
+        "bindAddress": network.node(),
+        "clientConnection": {"kubeconfig": dir.join("kube-proxy.kubeconfig")},
+        "hostnameOverride": NODE,
+        "mode": "nftables",
+        // Pods are neighbours on one bridge: without it, and on a kernel that does not filter what crosses a bridge, the
+        // answer of a service's pod takes the short way, past the rule that undoes the translation.
+        "nftables": {"masqueradeAll": true},
+        // Those of the host stay as they are.
+        "conntrack": {"maxPerCore": 0, "min": 0, "tcpCloseWaitTimeout": "0s", "tcpEstablishedTimeout": "0s"},
     })
     .to_string()
 }

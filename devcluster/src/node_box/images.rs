@@ -18,7 +18,22 @@ pub enum Image {
     NodeRed,
     /// `localhost/node-red:4`: Node-RED 4.1 on Node.js 20 (likewise).
     NodeRed4,
+    /// No file at all. Only to put a [`Layer`](super::Layer) on: what is in an image then is what was put there.
+    Nothing,
 }
+
+/// An archive of no layer.
+const NOTHING: &str = "
+import io, json, sys, tarfile
+config = {'architecture': 'any', 'os': 'linux', 'config': {}, 'rootfs': {'type': 'layers', 'diff_ids': []}}
+manifest = [{'Config': 'config.json', 'RepoTags': [], 'Layers': []}]
+with tarfile.open(sys.argv[1] + '/nothing.tar', 'w') as tar:
+    for name, content in (('manifest.json', manifest), ('config.json', config)):
+        text = json.dumps(content).encode()
+        info = tarfile.TarInfo(name)
+        info.size = len(text)
+        tar.addfile(info, io.BytesIO(text))
+";
 
 pub(super) const SCRIPT: &str = include_str!("../../image_build.py");
 
@@ -32,6 +47,14 @@ impl Image {
             }
             Self::NodeRed => with_npm("nodered", "making the Node-RED image, once, about 30 s")?,
             Self::NodeRed4 => with_npm("nodered4", "making the image of Node-RED 4.1, once, about 30 s")?,
+            Self::Nothing => {
+                binaries::once(&folder(), "nothing", "1\n", |unfinished| {
+                    let mut python = Command::new("python3");
+                    python.args(["-c", NOTHING]).arg(unfinished);
+                    progress::run("making an empty image", &mut python, &folder().join("nothing.log"), String::new)
+                })?;
+                "nothing"
+            }
         };
         Ok(folder().join(format!("{name}.tar")))
     }

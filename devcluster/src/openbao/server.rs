@@ -4,6 +4,7 @@
 //! the first request, an unseal key, and storage that outlives a restart.
 
 use std::fs;
+use std::net::{IpAddr, SocketAddr};
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -26,6 +27,8 @@ const ROOT_TOKEN: &str = "root";
 pub struct OpenBaoOptions {
     /// HTTPS with a certificate for `localhost` and `127.0.0.1`.
     pub tls: bool,
+    /// Listens at the same port of this address as well: one that pods reach, say.
+    pub also_at: Option<IpAddr>,
     /// Where the entries are kept.
     pub storage: Storage,
 }
@@ -57,9 +60,10 @@ impl OpenBao {
         let binary = find(Tool::Bao)?;
         let run = Run::start("openbao")?;
         let ports = [Port::claim()?, Port::claim()?];
-        let tls = if options.tls { Some(certs::write_server(run.dir(), &[], &["127.0.0.1".parse()?])?) } else { None };
+        let names: Vec<IpAddr> = ["127.0.0.1".parse()?].into_iter().chain(options.also_at).collect();
+        let tls = if options.tls { Some(certs::write_server(run.dir(), &[], &names)?) } else { None };
         let url = format!("{}://{}", if options.tls { "https" } else { "http" }, ports[0].address());
-        let config = config(options.storage, &url, &ports, tls.as_ref());
+        let config = config(options, &url, &ports, tls.as_ref());
         fs::write(run.dir().join("openbao.hcl"), config)?;
         let client = BaoClient::new(BaoAddress {
             url,
@@ -152,8 +156,8 @@ fn start_server(run: &Run, binary: &Path) -> Result<Component> {
     Component::start(run, "openbao", binary, &["server".to_owned(), "-config=openbao.hcl".to_owned()])
 }
 
-fn config(storage: Storage, url: &str, ports: &[Port; 2], tls: Option<&ServerFiles>) -> String {
-    let storage = match storage {
+fn config(options: OpenBaoOptions, url: &str, ports: &[Port; 2], tls: Option<&ServerFiles>) -> String {
+    let storage = match options.storage {
         Storage::Memory => "storage \"inmem\" {}",
         // The multiplier is for slow networks; 1 is the fastest election.
         Storage::Raft => "storage \"raft\" { path = \"raft\", node_id = \"one\", performance_multiplier = 1 }",
@@ -164,13 +168,16 @@ fn config(storage: Storage, url: &str, ports: &[Port; 2], tls: Option<&ServerFil
         }
         None => "tls_disable = true".to_owned(),
     };
-    let (address, cluster) = (ports[0].address(), ports[1].address());
+    let also = options.also_at.map(|ip| SocketAddr::new(ip, ports[0].number()).to_string());
+    let addresses = [ports[0].address()].into_iter().chain(also);
+    let listeners = addresses
+        .map(|address| format!("listener \"tcp\" {{\n  address = \"{address}\"\n  {tls}\n}}"))
+        .collect::<Vec<_>>()
+        .join("\n");
+    let cluster = ports[1].address();
     format!(
         r#"{storage}
-listener "tcp" {{
-  address = "{address}"
-  {tls}
-}}
+{listeners}
 audit "file" "file" {{
   options {{ file_path = "audit.log" }}
 }}

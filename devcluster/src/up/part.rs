@@ -29,12 +29,12 @@ const OPENBAO: &str = "openbao";
 pub enum Part {
     /// A control plane without nodes.
     Plane,
-    /// A control plane with a node in a box, and its images.
+    /// A control plane with a node in a box, with services, and its images.
     Node {
         /// The archives of its images, besides busybox and pause.
         images: Vec<PathBuf>,
     },
-    /// OpenBao, in memory.
+    /// OpenBao, in memory. Where a node is up, pods reach it too, at the host's address.
     OpenBao {
         /// Whether it speaks HTTPS.
         tls: bool,
@@ -151,12 +151,16 @@ pub(super) fn hold(part: &Part) -> Result<()> {
             keep(part, plane);
         }
         Part::Node { images } => {
-            let node = images.iter().fold(NodeBox::builder(), NodeBoxBuilder::image_archive).start()?;
+            let node = images.iter().fold(NodeBox::builder().services(), NodeBoxBuilder::image_archive).start()?;
             publish(part, ClusterState::Node((*node).clone()))?;
             keep(part, node);
         }
         Part::OpenBao { tls } => {
-            let bao = OpenBao::start(OpenBaoOptions { tls: *tls, ..OpenBaoOptions::default() })?;
+            let also_at = match cluster() {
+                Some(ClusterState::Node(node)) => Some(node.host_address()),
+                _ => None,
+            };
+            let bao = OpenBao::start(OpenBaoOptions { tls: *tls, also_at, ..OpenBaoOptions::default() })?;
             publish(part, bao.address().clone())?;
             keep(part, bao);
         }
