@@ -1,0 +1,128 @@
+//! `kill -9` after each single write: whoever goes on ends where one that was never killed does.
+
+mod proxy;
+mod scenario;
+mod state;
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use devcluster::AuditLevel;
+use tokio::task::JoinSet;
+
+use self::{
+    proxy::{Trap, When},
+    state::Standing,
+};
+use crate::{
+    tenant::Tenant,
+    world::{Operator, World},
+};
+
+/// Worlds at once. A run mostly waits.
+const WORLDS: usize = 6;
+
+/// A world, the trap in it, and whichever operator runs there now.
+struct Stage {
+    world: Arc<World>,
+    trap: Trap,
+    operator: Arc<tokio::sync::Mutex<Operator>>,
+}
+
+fn operator(world: &World, trap: &Trap) -> Operator {
+    let kubeconfig = trap.kubeconfig.to_string_lossy().into_owned();
+    let operator = world.operator(&[("KUBECONFIG", &kubeconfig)]);
+    trap.aim(operator.pid());
+    operator
+}
+
+impl Stage {
+    async fn raise() -> Self {
+        let world = tokio::task::spawn_blocking(|| World::start(AuditLevel::Metadata)).await.expect("a world");
+        let trap = Trap::start(&world).await;
+        let world = Arc::new(world);
+        let operator = tokio::task::block_in_place(|| operator(&world, &trap));
+        Self { world, trap, operator: Arc::new(tokio::sync::Mutex::new(operator)) }
+    }
+
+    /// Lets the next operator start whenever one was killed. Never ends.
+    async fn supervise(&self) {
+        let mut killed = self.trap.killed();
+        while killed.changed().await.is_ok() {
+            let mut last = self.operator.lock().await;
+            last.kill();
+            self.world.forget_lease().await;
+            *last = tokio::task::block_in_place(|| operator(&self.world, &self.trap));
+        }
+    }
+
+    /// Plays the scenario, and gives how everything stands in the end and what was written for it. With an `expected`
+    /// end it waits until that is reached.
+    async fn play(&self, at: Option<(usize, When)>, expected: Option<&Standing>) -> (Standing, Vec<String>) {
+        let tenant = Tenant::unbound(&self.world).await;
+        self.trap.set(&tenant.name, at);
+        let standing = tokio::select! {
+            standing = scenario::play(&tenant, expected) => standing,
+            () = self.supervise() => unreachable!("it never ends"),
+        };
+        let writes = self.trap.writes();
+        self.trap.set("", None);
+        scenario::clear(&tenant).await;
+        (standing, writes)
+    }
+}
+
+/// Every write, by turns in one way and the other; in both where `SPACESYNC_KILLS=all`, which takes twice as long.
+fn cases(writes: usize) -> impl Iterator<Item = (usize, When)> {
+    let all = std::env::var("SPACESYNC_KILLS").is_ok_and(|kills| kills == "all");
+    let both = (1..=writes).flat_map(|k| [(k, When::Unanswered), (k, When::Answered)]);
+    both.filter(move |(k, when)| all || (k % 2 == 0) == (*when == When::Answered))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_operator_killed_after_any_write_is_succeeded_by_one_that_ends_in_the_same_state() {
+    let began = Instant::now();
+    let first = Stage::raise().await;
+    let (expected, writes) = first.play(None, None).await;
+    println!("{} writes without a kill, {:?}:\n{}", writes.len(), began.elapsed(), writes.join("\n"));
+    assert!(writes.len() >= 15, "the scenario writes what it is to write: {writes:#?}");
+    // Itself the first case: what differs between two runs that nobody disturbs is no state.
+    let cases = Arc::new(std::iter::once(None).chain(cases(writes.len()).map(Some)).collect::<Vec<_>>());
+    let (next, expected) = (Arc::new(AtomicUsize::new(0)), Arc::new(expected));
+    let failed = Arc::<Mutex<BTreeMap<_, String>>>::default();
+    let mut workers = JoinSet::new();
+    let mut stages = vec![first];
+    for _ in 1..WORLDS {
+        stages.push(Stage::raise().await);
+    }
+    for stage in stages {
+        let (next, cases, expected, failed) = (next.clone(), cases.clone(), expected.clone(), failed.clone());
+        workers.spawn(async move {
+            while let Some(case) = cases.get(next.fetch_add(1, Ordering::Relaxed)) {
+                let began = Instant::now();
+                let (standing, writes) = stage.play(*case, Some(&expected)).await;
+                let same = standing == *expected;
+                let what = case.and_then(|(k, _)| writes.get(k - 1)).map_or("nothing", String::as_str);
+                println!("{case:?} {what}: {} writes, {:?}, the same: {same}", writes.len(), began.elapsed());
+                if !same {
+                    let difference = standing.differs_from(&expected);
+                    println!("{difference}");
+                    failed.lock().unwrap().insert(*case, difference);
+                }
+            }
+        });
+    }
+    workers.join_all().await;
+    println!("{} runs in {WORLDS} worlds, {:?}", cases.len(), began.elapsed());
+    let failed = failed.lock().unwrap();
+    assert!(failed.is_empty(), "{} of {} ended elsewhere: {:?}", failed.len(), cases.len(), failed.keys());
+}
+
+/// How long the end may take to be reached after the last step.
+const END: Duration = Duration::from_secs(15);
