@@ -78,7 +78,8 @@ async fn a_crash_leaves_no_core_to_read_a_value_from() {
     // The scan finds one in the core of a process that does not protect itself.
     let (planted, folder) = (Canary::new(), world.plane.dir().join("planted"));
     std::fs::create_dir(&folder).expect("a folder");
-    let mut sleeper = Command::new("sleep").arg("60").env("PLANTED", planted.text()).current_dir(&folder).spawn().unwrap();
+    let mut sleeper =
+        Command::new("sleep").arg("60").env("PLANTED", planted.text()).current_dir(&folder).spawn().unwrap();
     assert!(planted.find(&memory_of(sleeper.id())).is_some(), "not in its memory");
     let _ = Command::new("kill").args(["-ABRT", &sleeper.id().to_string()]).status();
     assert_eq!(crashed(sleeper.wait().unwrap()), (ABORTED, true));
@@ -113,7 +114,10 @@ async fn a_second_after_a_sync_no_value_is_left_in_memory_as_it_is() {
     tokio::time::sleep(Duration::from_secs(1)).await;
     let memory = memory_of(operator.pid());
     let (plain, base64) = canary.copies(&memory);
-    println!("copies of a value a second after its sync, in {} bytes: {plain} as it is, {base64} in base64", memory.len());
+    println!(
+        "copies of a value a second after its sync, in {} bytes: {plain} as it is, {base64} in base64",
+        memory.len()
+    );
     // What base64 is left stands in buffers of HTTP and TLS, which are not ours to zero: at most what one write and its
     // answer go through.
     assert_eq!(plain, 0);

@@ -65,7 +65,8 @@ impl Canary {
         // base64.
         let count = |needles: &[String]| needles.iter().map(|needle| text.matches(needle.as_str()).count()).max();
         let forms = self.needles.chunks(self.needles.len() / 3);
-        let counts = forms.map(|forms| (count(&forms[..1]).unwrap_or_default(), count(&forms[5..]).unwrap_or_default()));
+        let counts =
+            forms.map(|forms| (count(&forms[..1]).unwrap_or_default(), count(&forms[5..]).unwrap_or_default()));
         counts.fold((0, 0), |most, counts| (most.0.max(counts.0), most.1.max(counts.1)))
     }
 

@@ -110,9 +110,9 @@ impl Trap {
         self.state.lock().unwrap().writes.clone()
     }
 
-    /// Tells of each operator that was killed.
-    pub fn killed(&self) -> watch::Receiver<usize> {
-        self.killed.clone()
+    /// Waits until more than so many operators have been killed.
+    pub async fn until_killed(&self, more_than: usize) {
+        self.killed.clone().wait_for(|killed| *killed > more_than).await.expect("the proxy runs");
     }
 }
 
@@ -139,23 +139,21 @@ async fn strike(
     let (head, body) = answer.into_parts();
     // Answered means whole: by then the write is in etcd.
     let body = body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
-    let kill = async move {
+    // On its own: with the operator its connection ends, and with that whatever is done for it.
+    let kill = tokio::spawn(async move {
         let pid = state.lock().unwrap().pid.to_string();
         let killed = tokio::process::Command::new("kill").args(["-KILL", &pid]).status().await;
         assert!(killed.expect("kill runs").success(), "the operator was not there to be killed");
         sender.send_modify(|killed| *killed += 1);
-    };
+    });
     match when {
         When::Unanswered => {
-            kill.await;
+            let _ = kill.await;
             let mut nothing = Response::new(Either::Right(Full::default()));
             *nothing.status_mut() = StatusCode::BAD_GATEWAY;
             nothing
         }
-        When::Answered => {
-            tokio::spawn(kill);
-            Response::from_parts(head, Either::Right(Full::new(body)))
-        }
+        When::Answered => Response::from_parts(head, Either::Right(Full::new(body))),
     }
 }
 

@@ -30,7 +30,8 @@ impl Standing {
         all.take(list::<Pod>(tenant.api()).await, tenant);
         all.take(list::<SpaceSecretSync>(tenant.api()).await, tenant);
         all.take(list::<FlowApp>(tenant.api()).await, tenant);
-        let (spaces, managers) = (Api::<Space>::all(tenant.client.clone()), Api::<SecretManager>::all(tenant.client.clone()));
+        let (spaces, managers) =
+            (Api::<Space>::all(tenant.client.clone()), Api::<SecretManager>::all(tenant.client.clone()));
         all.take(vec![spaces.get(&tenant.name).await.expect("the space")], tenant);
         all.take(vec![managers.get(&tenant.name).await.expect("the manager")], tenant);
         all
@@ -81,7 +82,9 @@ fn settle(json: &mut Json, tenant: &str) {
         Json::Object(fields) => {
             fields.retain(|name, _| !VOLATILE.contains(&name.as_str()));
             for (name, value) in fields.iter_mut() {
-                if name == "data" && let Json::Object(data) = value {
+                if name == "data"
+                    && let Json::Object(data) = value
+                {
                     data.values_mut().for_each(decode);
                 }
                 // How often a signal was given, and when: that the pod has it is in its condition. The others are another
@@ -100,7 +103,8 @@ fn settle(json: &mut Json, tenant: &str) {
 
 /// The data of a Secret, so that what stands in it is seen; that of a `ConfigMap` is text as it is.
 fn decode(value: &mut Json) {
-    let text = value.as_str().and_then(|text| STANDARD.decode(text).ok()).and_then(|bytes| String::from_utf8(bytes).ok());
+    let text =
+        value.as_str().and_then(|text| STANDARD.decode(text).ok()).and_then(|bytes| String::from_utf8(bytes).ok());
     if let Some(text) = text {
         *value = text.into();
     }
