@@ -184,8 +184,8 @@ mod tests {
         let mut secret = full(&content, "101");
         annotate(&mut secret, &record);
         let fields = json!({"f:metadata": {"f:annotations": {"f:spacesync.dev/change": {}}}});
-        let managed = json!([{"manager": manager, "fieldsType": "FieldsV1", "fieldsV1": fields}]);
-        secret.object_meta.managed_fields = serde_json::from_value(managed).unwrap();
+        let entries = json!([{"manager": manager, "fieldsType": "FieldsV1", "fieldsV1": fields}]);
+        secret.object_meta.managed_fields = serde_json::from_value(entries).unwrap();
         (secret, record)
     }
 

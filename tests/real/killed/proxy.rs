@@ -95,7 +95,7 @@ impl Trap {
     /// Sets the trap for a tenant; without a place nothing is struck, and writes are counted only.
     pub fn set(&self, tenant: &str, at: Option<(usize, When)>) {
         let mut state = self.state.lock().unwrap();
-        state.tenant = tenant.to_owned();
+        tenant.clone_into(&mut state.tenant);
         state.at = at;
         state.writes.clear();
     }
