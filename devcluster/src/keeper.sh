@@ -15,7 +15,7 @@ quiet=0
 while [ $quiet -lt 2 ]; do
     marked=$(grep -lzxF -- "$2" /proc/[0-9]*/environ 2>/dev/null | cut -d/ -f3)
     # By standard input, for grep must not find itself.
-    marked="$marked $(echo "tied:${2#*=}" | grep -lzxF --file=- /proc/[0-9]*/cmdline 2>/dev/null | cut -d/ -f3)"
+    marked="$marked $(echo "tied:${2#*=}" | grep -lzxF -f /dev/stdin -- /proc/[0-9]*/cmdline 2>/dev/null | cut -d/ -f3)"
     if [ -n "${marked# }" ]; then
         quiet=0
         kill -KILL $marked 2>/dev/null
