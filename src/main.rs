@@ -2,8 +2,12 @@
 
 use std::io::{self, Write};
 
+use anyhow::Context;
 use clap::{CommandFactory, Parser};
-use spacesync::cli::{self, Cli, Command, Page};
+use spacesync::{
+    cli::{self, Cli, Command, Page},
+    operator,
+};
 
 fn main() -> anyhow::Result<()> {
     match Cli::parse().command {
@@ -24,9 +28,10 @@ fn main() -> anyhow::Result<()> {
 }
 
 fn run(args: cli::OperatorArgs) -> anyhow::Result<()> {
+    operator::memory::forbid_core_dumps().context("core dumps, which would hold secrets, cannot be forbidden")?;
     // One provider for every TLS connection; the API server's client and the stores' must not differ.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(spacesync::operator::run(args))
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(operator::run(args))
 }
 
 /// To a reader that may go early: `spacesync crds | head` is no failure.

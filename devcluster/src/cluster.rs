@@ -139,7 +139,7 @@ impl Cluster {
     /// Ties a process to the cluster's life: what is started from `command` is killed when the cluster ends, also when
     /// that is because its owner was killed.
     pub fn tie(&self, command: &mut Command) {
-        run::mark(command, &self.run);
+        run::tie(command, &self.run);
     }
 
     /// A way to ask the API server as the admin; `None` unless it says 200.

@@ -71,6 +71,12 @@ impl Drop for Run {
     }
 }
 
+/// The same of a process that may hide its environment: it is known by the name that it is called by.
+pub(crate) fn tie(command: &mut Command, id: &str) {
+    mark(command, id);
+    command.arg0(format!("tied:{id}"));
+}
+
 /// Lets a command's process end with the run of that name.
 pub(crate) fn mark(command: &mut Command, id: &str) {
     command.env(MARK, id);

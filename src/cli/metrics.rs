@@ -25,7 +25,10 @@ const LABELS: [(&str, &str); 11] = [
     ("condition", "the type of the condition, such as `Delivered`"),
     ("controller", "`sync`, `flow_app`, `space` or `secret_manager`"),
     ("endpoint", "`status`, `sync`, `settings`, `acks`, or `other` for any other path"),
-    ("kind", "of objects as `controller`; of questions to stores `heads` (of many at once), `head` or `read` (values)"),
+    (
+        "kind",
+        "of objects as `controller`; of questions to stores `heads` (of many at once), `head`, `read` (values), `login` or `renewal`",
+    ),
     ("le", "the upper bound of a histogram's bucket, in seconds"),
     ("result", "`ok`, or what came of it: of questions to stores the reason, as in [reasons](reasons.md)"),
     ("secret_manager", "the name of the SecretManager"),
@@ -104,6 +107,15 @@ mod tests {
             assert!(type_ != "histogram" || name.ends_with("_seconds"), "{name} names its unit");
             assert!(!name.ends_with("_total"), "{name}: the encoder adds it");
             assert!(!help.is_empty() && !type_.is_empty(), "{name}");
+        }
+    }
+
+    #[test]
+    fn no_label_grows_with_what_tenants_make() {
+        for Family { name, labels, .. } in families() {
+            for unbounded in ["sync", "namespace", "space", "flow_app", "pod", "name", "uid", "key", "path"] {
+                assert!(!labels.contains(unbounded), "{name} has a series for each {unbounded}");
+            }
         }
     }
 

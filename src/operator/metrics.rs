@@ -8,7 +8,7 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use crate::store::StoreError;
+use crate::{resources::Reason, store::StoreError};
 
 /// A controller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
@@ -61,12 +61,15 @@ pub struct ManagerLabels {
     pub secret_manager: String,
 }
 
+/// What a store is asked for: `heads` of many at once, `head` of one (or one that failed among many), values, a login.
+const STORE_KINDS: [&str; 5] = ["heads", "head", "read", "login", "renewal"];
+
 /// Labels of a request to a store.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct StoreLabels {
     /// The `SecretManager`'s name.
     pub secret_manager: String,
-    /// `heads` of many at once, `head` of one (or one that failed among many), `read`, `login` or `renewal`.
+    /// One of [`STORE_KINDS`].
     pub kind: &'static str,
     /// `ok`, or the reason's name.
     pub result: &'static str,
@@ -250,9 +253,18 @@ impl Metrics {
 
     /// Counts a question to a store.
     pub fn count_store(&self, manager: &str, kind: &'static str, error: Option<&StoreError>) {
+        debug_assert!(STORE_KINDS.contains(&kind), "{kind} would outlive its manager");
         let result = error.map_or("ok", |error| error.reason().as_str());
         let labels = StoreLabels { secret_manager: manager.to_owned(), kind, result };
         self.store_requests.get_or_create(&labels).inc();
+    }
+
+    /// Ends the series of a `SecretManager` that has gone; that of its last answer ends with `Reach`.
+    pub fn forget_manager(&self, manager: &str) {
+        let results = || std::iter::once("ok").chain(Reason::ALL.iter().map(|reason| reason.as_str()));
+        for (kind, result) in STORE_KINDS.into_iter().flat_map(|kind| results().map(move |result| (kind, result))) {
+            self.store_requests.remove(&StoreLabels { secret_manager: manager.to_owned(), kind, result });
+        }
     }
 
     /// All of it as Prometheus reads it (OpenMetrics text).
@@ -260,5 +272,24 @@ impl Metrics {
         let mut text = String::new();
         encode(&mut text, &self.registry).expect("a string takes everything");
         text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_manager_that_has_gone_leaves_no_series_behind() {
+        let metrics = Metrics::default();
+        for kind in STORE_KINDS {
+            metrics.count_store("gone", kind, None);
+            metrics.count_store("gone", kind, Some(&StoreError::RateLimited));
+            metrics.count_store("stays", kind, None);
+        }
+        assert_eq!(metrics.encode().matches("\"gone\"").count(), 2 * STORE_KINDS.len());
+        metrics.forget_manager("gone");
+        assert!(!metrics.encode().contains("gone"), "{}", metrics.encode());
+        assert_eq!(metrics.encode().matches("\"stays\"").count(), STORE_KINDS.len());
     }
 }

@@ -6,6 +6,7 @@ pub mod events;
 mod fanout;
 mod keys;
 pub mod lease;
+pub mod memory;
 pub mod metrics;
 pub mod pace;
 mod standing;

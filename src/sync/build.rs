@@ -67,6 +67,17 @@ pub fn last_record(secret: &FullSecret) -> Option<ChangeRecord> {
     serde_json::from_str(secret.object_meta.annotations.as_ref()?.get(CHANGE)?).ok()
 }
 
+/// Whether the Secret tells of a change that the status does not: a crash came between the two. A repair writes the
+/// revision that the status has already, so that alone does not show it. What somebody else wrote there tells nothing.
+pub fn is_untold(known: &Known, target: Option<&FullSecret>) -> bool {
+    let Some(secret) = target else { return false };
+    let by_us = secrets::written_by_us(&secret.object_meta, "f:annotations").any(|name| name == CHANGE);
+    let told = known.sync.status.as_ref().and_then(|status| status.history.first());
+    let is_new = |record: &ChangeRecord| told.is_none_or(|told| record.time.0 > told.time.0);
+    let record = last_record(secret).filter(|record| secret.meta.revision.as_ref() == Some(&record.revision));
+    by_us && record.as_ref().is_some_and(is_new)
+}
+
 /// The change from what is there to what is built.
 pub fn record_of(
     built: &ManagedSecret,
@@ -153,5 +164,44 @@ pub fn secret(known: &Known, built: &ManagedSecret, record: &ChangeRecord, there
         annotations,
         data: built.data(),
         type_: known.sync.spec.target_type().to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::{
+        super::sample::{annotate, built, full, in_step, key, now},
+        *,
+    };
+
+    /// The Secret of a repair, annotated by `manager` at `seconds`.
+    fn repaired(manager: &str, seconds: i64) -> (FullSecret, ChangeRecord) {
+        let content = built(1, &[("A", "1")]);
+        let at = now() + jiff::SignedDuration::from_secs(seconds);
+        let record = record_of(&content, None, Trigger::Drift, at);
+        let mut secret = full(&content, "101");
+        annotate(&mut secret, &record);
+        let fields = json!({"f:metadata": {"f:annotations": {"f:spacesync.dev/change": {}}}});
+        let entries = json!([{"manager": manager, "fieldsType": "FieldsV1", "fieldsV1": fields}]);
+        secret.object_meta.managed_fields = serde_json::from_value(entries).unwrap();
+        (secret, record)
+    }
+
+    #[test]
+    fn a_repair_of_which_a_crash_kept_the_status_is_told_and_nothing_that_somebody_else_wrote() {
+        let (_, first) = repaired(MANAGER, 0);
+        let known = in_step().with_sync(|sync| sync.status.as_mut().unwrap().history = vec![first]);
+        let untold = |secret: &FullSecret| is_untold(&known, Some(secret));
+        let (repair, _) = repaired(MANAGER, 1);
+        assert!(is_as_written(&known, Some(&repair), &key()) && untold(&repair));
+        assert!(!untold(&repaired(MANAGER, 0).0), "it is told already");
+        assert!(!untold(&repaired(MANAGER, -1).0), "one before it");
+        assert!(!untold(&repaired("kubectl-edit", 1).0), "somebody else's");
+        let mut another = repair;
+        another.meta.revision = Some("2-0000000000000000".into());
+        assert!(!untold(&another), "of another revision");
+        assert!(!is_untold(&known, None));
     }
 }

@@ -133,6 +133,8 @@ async fn write_status(
             let note = format!("version {version} is in Secret {} ({trigger})", secret.name);
             ctx.events.normal(&*known.sync, Reason::Synced, &format!("SyncVersion{version}"), &note);
         }
+    } else if status::has_recovered(old, &new) {
+        tracing::info!(sync = %known.sync.key(), version = new.version, "in step again");
     }
     Ok(())
 }

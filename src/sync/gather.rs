@@ -171,7 +171,9 @@ pub async fn ask(ctx: &Context, known: &Known, store: Option<&Store>, look: &Loo
         }
         Look::Inspect => {
             let target = inspect(ctx, known).await?;
-            if build::is_as_written(known, target.there(), &ctx.fingerprints) {
+            if build::is_as_written(known, target.there(), &ctx.fingerprints)
+                && !build::is_untold(known, target.there())
+            {
                 return Ok(Found { source: Source::NotAsked, target, trigger: None });
             }
             let source = read(ctx, known, store).await;

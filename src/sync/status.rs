@@ -232,6 +232,14 @@ pub fn warnings<'a>(
     told.filter(|(reason, _)| *reason != Reason::RestartStalled)
 }
 
+/// Whether what was told as a Warning is over, so that whoever reads the log need not wonder.
+pub fn has_recovered(old: Option<&SpaceSecretSyncStatus>, new: &SpaceSecretSyncStatus) -> bool {
+    let is = |status: &SpaceSecretSyncStatus, wanted: &str| {
+        find(&status.conditions, "Synced").is_some_and(|condition| condition.status == wanted)
+    };
+    old.is_some_and(|old| is(old, "False")) && is(new, "True")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -258,5 +266,19 @@ mod tests {
         assert_eq!(weight(Some(&half), &status(State::False, Reason::NoAck, "1/2")), Some(Weight::News));
         let next = SpaceSecretSyncStatus { version: Some(3), ..half.clone() };
         assert_eq!(weight(Some(&half), &next), Some(Weight::News));
+    }
+
+    #[test]
+    fn a_recovery_is_told_once() {
+        let with = |state| {
+            let verdict = Verdict::new(state, Reason::SourceSealed, &[]);
+            let conditions = Conditions::over(&[], None, jiff::Timestamp::UNIX_EPOCH).set("Synced", &verdict).done();
+            SpaceSecretSyncStatus { conditions, ..SpaceSecretSyncStatus::default() }
+        };
+        let (good, bad) = (with(State::True), with(State::False));
+        assert!(has_recovered(Some(&bad), &good));
+        for (old, new) in [(None, &good), (Some(&good), &good), (Some(&good), &bad), (Some(&bad), &bad)] {
+            assert!(!has_recovered(old, new));
+        }
     }
 }

@@ -19,7 +19,7 @@ const SYNCS: usize = 50;
 const A_CYCLE: Duration = Duration::from_secs(65);
 
 /// What was asked between two moments.
-struct Counts<'w> {
+pub struct Counts<'w> {
     world: &'w World,
     store: &'w OpenBao,
     api: usize,
@@ -27,26 +27,26 @@ struct Counts<'w> {
 }
 
 impl<'w> Counts<'w> {
-    fn from_now(world: &'w World, store: &'w OpenBao) -> Self {
+    pub fn from_now(world: &'w World, store: &'w OpenBao) -> Self {
         let (api, bao) = (world.requests_of_operator().len(), store.requests().unwrap().len());
         Self { world, store, api, bao }
     }
 
     /// Requests to the API server since, as `verb path`; the status of the `SecretManager` aside, which is written once
     /// in 15 minutes.
-    fn api(&self) -> Vec<String> {
+    pub fn api(&self) -> Vec<String> {
         let all = self.world.requests_of_operator().split_off(self.api);
         let lines = all.into_iter().map(|(verb, path)| format!("{verb} {path}"));
         lines.filter(|line| !line.contains("/secretmanagers/")).collect()
     }
 
-    fn writes(&self) -> Vec<String> {
+    pub fn writes(&self) -> Vec<String> {
         let is_write = |line: &String| !line.starts_with("get ") && !line.starts_with("list ");
         self.api().into_iter().filter(is_write).collect()
     }
 
     /// Requests to the store since, and how many of them read a value.
-    fn store(&self) -> (usize, usize) {
+    pub fn store(&self) -> (usize, usize) {
         let all = self.store.requests().unwrap().split_off(self.bao);
         let values = all.iter().filter(|(what, path)| what == "read" && path.starts_with("secret/data/")).count();
         (all.len(), values)
@@ -69,7 +69,7 @@ async fn fifty_tenants<'w>(world: &'w World, store: &OpenBao) -> Vec<Tenant<'w>>
 }
 
 /// Waits until the operator has said all that there was to say.
-async fn quiet(counts: impl Fn() -> usize) {
+pub async fn quiet(counts: impl Fn() -> usize) {
     let (mut last, mut since, began) = (counts(), Instant::now(), Instant::now());
     while since.elapsed() < Duration::from_secs(3) {
         tokio::time::sleep(Duration::from_millis(200)).await;

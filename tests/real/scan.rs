@@ -59,6 +59,17 @@ impl Canary {
         ]
     }
 
+    /// How often a text holds a part of the value: as it is, and in base64, as JSON of the API server carries it.
+    pub fn copies(&self, text: &str) -> (usize, usize) {
+        // Three parts with eight needles each: the part itself, then seven ways to write it, of which the last three are
+        // base64.
+        let count = |needles: &[String]| needles.iter().map(|needle| text.matches(needle.as_str()).count()).max();
+        let forms = self.needles.chunks(self.needles.len() / 3);
+        let counts =
+            forms.map(|forms| (count(&forms[..1]).unwrap_or_default(), count(&forms[5..]).unwrap_or_default()));
+        counts.fold((0, 0), |most, counts| (most.0.max(counts.0), most.1.max(counts.1)))
+    }
+
     /// Where a text holds any part of the value in any form: the words around it.
     pub fn find(&self, text: &str) -> Option<String> {
         let at = self.needles.iter().find_map(|needle| text.find(needle.as_str()))?;

@@ -64,6 +64,11 @@ impl Operator {
         Some((status, answer.split_once("\r\n\r\n")?.1.to_owned()))
     }
 
+    /// Its process.
+    pub fn pid(&self) -> u32 {
+        self.process.id()
+    }
+
     /// Sends a signal by name, such as `TERM` or `KILL`.
     pub fn signal(&self, name: &str) {
         let done = Command::new("kill").args([&format!("-{name}"), &self.process.id().to_string()]).status();
@@ -178,6 +183,7 @@ impl World {
             // Where the machine reaches the world by a proxy, that does not lead to what runs here.
             .env("NO_PROXY", "127.0.0.1,localhost")
             .envs(environment.iter().copied())
+            .current_dir(self.plane.dir())
             .stdin(Stdio::null())
             .stdout(file.try_clone().expect("a second handle"))
             .stderr(file);

@@ -28,6 +28,7 @@ pub async fn look(ctx: &Arc<Context>, name: &str) -> Next {
         if ctx.reach.seen(name).is_some() {
             ctx.stores.remove(name);
             ctx.reach.forget(name);
+            ctx.metrics.forget_manager(name);
         }
         return Next::OnChange;
     };
