@@ -199,6 +199,19 @@ impl Cluster {
         }
     }
 
+    /// A JSON patch (RFC 6902), whose tests say what it is about.
+    pub async fn patch_json<K: Kind>(&self, namespace: Option<&str>, name: &str, body: &Json) -> Result<K> {
+        let body = serde_json::to_vec(body).expect("a patch is always JSON");
+        let request = url::<K>(namespace).patch(name, &PatchParams::default(), &Patch::Merge(Json::Null));
+        let request = request.map(|request| {
+            let (mut parts, _) = request.into_parts();
+            let json_patch = http::HeaderValue::from_static("application/json-patch+json");
+            parts.headers.insert(http::header::CONTENT_TYPE, json_patch);
+            http::Request::from_parts(parts, body)
+        });
+        self.call(request).await
+    }
+
     /// Sets an annotation of exactly the object that was seen, as it was seen: [`Error::Conflict`] when it moved since.
     pub async fn annotate<K: Kind>(&self, object: &K, annotation: &str, value: &str) -> Result<K> {
         let meta = object.meta();
