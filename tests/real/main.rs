@@ -10,6 +10,7 @@ mod canary;
 mod content;
 mod flow_apps;
 mod managers;
+mod permissions;
 mod pod_api;
 mod proxy;
 mod restarts;
