@@ -197,6 +197,24 @@ async fn what_is_taken_from_one_that_is_ready_is_named_when_it_is_needed_and_it_
     tenant.until_app("ingest", "Ready", "True/Ready").await;
 }
 
+/// Kubernetes 1.33 has them off. Without them every `list` of the role is needed, with them none.
+#[tokio::test]
+async fn where_the_api_server_streams_no_lists_they_are_listed() {
+    let gate = "--feature-gates=WatchList=false";
+    let plane = devcluster::ControlPlane::builder().audit(AuditLevel::Metadata).api_server_arg(gate).start().unwrap();
+    let world = World::on(plane);
+    let operator = world.operator(&[]);
+    let tenant = world.tenant(&[("A", "1")]).await;
+    tenant.sync(json!({})).await;
+    tenant.until_secret(&[("A", "1")]).await;
+    let used: BTreeSet<_> = world.requests_of_operator().into_iter().filter(|(verb, _)| verb == "list").collect();
+    for permission in PERMISSIONS.iter().filter(|permission| permission.verbs.contains("list")) {
+        let path = format!("/{}?", permission.resource);
+        assert!(used.iter().any(|(_, uri)| uri.contains(&path)), "nobody lists {}: {used:?}", permission.resource);
+    }
+    assert!(operator.log().contains("the API server streams no lists"));
+}
+
 #[tokio::test]
 async fn permissions_are_asked_for_in_two_requests_at_the_start_and_never_again() {
     let world = World::start(AuditLevel::Metadata);

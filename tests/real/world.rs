@@ -120,7 +120,11 @@ impl World {
 
     /// A world of its own, without an operator.
     pub fn start(audit: AuditLevel) -> Self {
-        let plane = ControlPlane::builder().audit(audit).start().expect("a control plane");
+        Self::on(ControlPlane::builder().audit(audit).start().expect("a control plane"))
+    }
+
+    /// The same on a control plane with settings of its own.
+    pub fn on(plane: ControlPlane) -> Self {
         install(&plane, &["crds", "deploy/namespace.yaml", "deploy/rbac.yaml", "deploy/policy.yaml"]);
         let kubeconfig = plane.kubeconfig_for_service_account(SYSTEM, "spacesync").expect("a token of the operator");
         Self { plane, kubeconfig, operators: AtomicU32::new(0) }
