@@ -254,7 +254,12 @@ impl World {
                 && entry["objectRef"]["resource"] != "events"
         });
         let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
-        of_operator.map(|entry| (text(&entry["verb"]), text(&entry["requestURI"]))).collect()
+        // To ask what one may do is a `create` by its form only.
+        let verb = |entry: &serde_json::Value| match entry["objectRef"]["apiGroup"].as_str() {
+            Some("authorization.k8s.io") => "get".to_owned(),
+            _ => text(&entry["verb"]),
+        };
+        of_operator.map(|entry| (verb(entry), text(&entry["requestURI"]))).collect()
     }
 }
 
