@@ -161,7 +161,7 @@ async fn each_verb_that_is_taken_away_is_named() {
     }
     println!("{tried} verbs were taken away");
     let operator = operator.expect("one was started");
-    until_missing(&operator, "nothing is missing", |lines| lines.is_empty()).await;
+    until_missing(&operator, "nothing is missing", <[String]>::is_empty).await;
     let began = Instant::now();
     while operator.get("/readyz") != Some((200, "ok\n".into())) {
         assert!(began.elapsed() < PATIENCE, "{:?}", operator.get("/readyz"));
@@ -193,7 +193,7 @@ async fn what_is_taken_from_one_that_is_ready_is_named_when_it_is_needed_and_it_
     assert!(operator.log().contains(&format!("missing permission: {line}")));
     tenant.until_secret(&[("A", "1")]).await;
     roles.set(Place::Cluster, all).await;
-    until_missing(&operator, "nothing is missing", |lines| lines.is_empty()).await;
+    until_missing(&operator, "nothing is missing", <[String]>::is_empty).await;
     tenant.until_app("ingest", "Ready", "True/Ready").await;
 }
 

@@ -187,10 +187,14 @@ async fn rename_server_side<W: Workload>(made: &[&str], words: &[&str]) {
 #[tokio::test]
 async fn a_container_may_be_renamed_by_server_side_apply() {
     let (by_kubectl, by_server) = (["apply", "-f", "-"], ["apply", "--server-side", "-f", "-"]);
-    rename_server_side::<Deployment>(&by_server, &by_server).await;
+    Box::pin(rename_server_side::<Deployment>(&by_server, &by_server)).await;
     // kubectl takes over what it applied by itself before.
-    rename_server_side::<Deployment>(&by_kubectl, &by_server).await;
-    rename_server_side::<StatefulSet>(&by_server, &["apply", "--server-side", "--force-conflicts", "-f", "-"]).await;
+    Box::pin(rename_server_side::<Deployment>(&by_kubectl, &by_server)).await;
+    Box::pin(rename_server_side::<StatefulSet>(
+        &by_server,
+        &["apply", "--server-side", "--force-conflicts", "-f", "-"],
+    ))
+    .await;
 }
 
 /// As an operator left it that kept its part of the container.
