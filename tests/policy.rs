@@ -150,6 +150,38 @@ fn of_syncs_and_flow_apps_the_operator_sets_what_the_sidebar_offers_and_nothing_
 }
 
 #[test]
+fn the_operators_pods_are_admitted_where_the_restricted_standard_is_enforced() {
+    install();
+    let level = "-o jsonpath={.metadata.labels.pod-security\\.kubernetes\\.io/enforce}";
+    assert_eq!(kubectl(&format!("get namespace {OWN} {level}"), "").done(), "restricted");
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/operator.yaml");
+    let made = kubectl(&format!("create -f {file} --dry-run=client -o json"), "").done();
+    let objects = serde_json::Deserializer::from_str(&made).into_iter::<serde_json::Value>();
+    let deployment = objects.map(Result::unwrap).find(|object| object["kind"] == "Deployment").expect("a Deployment");
+    let mut pod = deployment["spec"]["template"].clone();
+    pod["apiVersion"] = "v1".into();
+    pod["kind"] = "Pod".into();
+    pod["metadata"]["name"] = "probe".into();
+    let create = format!("create -n {OWN} --dry-run=server -f -");
+    let said = kubectl(&create, &pod.to_string());
+    assert!(said.ok && said.err.is_empty(), "{said:?}");
+    // And it is enforced: without any one of these it is not.
+    for pointer in [
+        "/spec/securityContext/runAsNonRoot",
+        "/spec/securityContext/seccompProfile",
+        "/spec/containers/0/securityContext/allowPrivilegeEscalation",
+        "/spec/containers/0/securityContext/capabilities",
+    ] {
+        let mut less = pod.clone();
+        let (parent, name) = pointer.rsplit_once('/').unwrap();
+        let taken = less.pointer_mut(parent).unwrap().as_object_mut().unwrap().remove(name);
+        assert!(taken.is_some(), "{pointer}");
+        let said = kubectl(&create, &less.to_string());
+        assert!(!said.ok && said.err.contains("violates PodSecurity \"restricted"), "{pointer}: {said:?}");
+    }
+}
+
+#[test]
 fn other_people_write_the_embedded_store_as_before() {
     install();
     kubectl(&format!("create -n {OWN} -f -"), &secret("space-people", "")).done();
@@ -192,7 +224,10 @@ fn the_operators_role_holds_what_it_needs_and_not_more() {
         ("yes", "create events.events.k8s.io -n newsroom-dev"),
         ("yes", "get customresourcedefinitions.apiextensions.k8s.io/flowapps.spacesync.dev"),
         ("no", "list customresourcedefinitions.apiextensions.k8s.io"),
-        ("yes", "update leases.coordination.k8s.io -n spacesync-system"),
+        ("yes", "update leases.coordination.k8s.io/spacesync -n spacesync-system"),
+        ("no", "update leases.coordination.k8s.io -n spacesync-system"),
+        ("no", "get configmaps -n newsroom-dev"),
+        ("no", "get spaces.spacesync.dev"),
         ("no", "update leases.coordination.k8s.io -n kube-system"),
         ("no", "create serviceaccounts/token -n newsroom-dev"),
         ("yes", "create serviceaccounts/spacesync --subresource=token -n spacesync-system"),

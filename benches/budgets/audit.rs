@@ -78,7 +78,11 @@ impl Audit {
 fn request(entry: &Json) -> Result<Request> {
     let text = |value: &Json| value.as_str().unwrap_or_default().to_owned();
     Ok(Request {
-        verb: text(&entry["verb"]),
+        // To ask what one may do is a `create` by its form only.
+        verb: match entry["objectRef"]["apiGroup"].as_str() {
+            Some("authorization.k8s.io") => "get".to_owned(),
+            _ => text(&entry["verb"]),
+        },
         resource: text(&entry["objectRef"]["resource"]),
         subresource: entry["objectRef"]["subresource"].as_str().map(|name| format!("/{name}")).unwrap_or_default(),
         namespace: text(&entry["objectRef"]["namespace"]),

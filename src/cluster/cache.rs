@@ -281,7 +281,7 @@ impl<T: Item> Cache<T> {
     where
         K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
     {
-        let mut events = watcher::watcher(api, config.streaming_lists()).boxed();
+        let mut events = watcher::watcher(api.clone(), config.clone().streaming_lists()).boxed();
         let mut list = BTreeMap::new();
         let mut pause = Duration::from_millis(100);
         while let Some(event) = events.next().await {
@@ -302,6 +302,11 @@ impl<T: Item> Cache<T> {
                     let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
                     let version = version_number(object.resource_version().as_deref());
                     self.remove_at(&Key { namespace, name }, version);
+                }
+                Err(error) if lists_in_pages(&error) => {
+                    tracing::info!("the API server streams no lists: they are read in pages");
+                    events = watcher::watcher(api.clone(), config.clone()).boxed();
+                    continue;
                 }
                 Err(error) => {
                     self.health.send_replace(Health::of(&error));
@@ -334,6 +339,16 @@ impl<T: Item> Cache<T> {
 
     fn write(&self) -> std::sync::RwLockWriteGuard<'_, Items<T>> {
         self.items.write().expect("no code panics while it holds the lock")
+    }
+}
+
+/// Whether the API server refuses to stream a list, as 1.33 does unless its gate `WatchList` is open.
+fn lists_in_pages(error: &watcher::Error) -> bool {
+    match error {
+        watcher::Error::WatchStartFailed(kube::Error::Api(status)) | watcher::Error::WatchError(status) => {
+            status.code == 422 && status.message.contains("sendInitialEvents")
+        }
+        _ => false,
     }
 }
 

@@ -19,6 +19,7 @@ use kube::{
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value as Json;
 use thiserror::Error;
+use tokio::sync::Notify;
 use tower::BoxError;
 
 use crate::resources::{names::MANAGER, owner};
@@ -94,6 +95,8 @@ pub type MayWrite = Arc<dyn Fn() -> bool + Send + Sync>;
 #[derive(Clone)]
 pub struct Cluster {
     client: Client,
+    /// Rings when something was forbidden.
+    refused: Arc<Notify>,
 }
 
 impl Cluster {
@@ -107,7 +110,13 @@ impl Cluster {
                 Err::<_, BoxError>(Box::new(NotLeader))
             }
         });
-        Ok(Self { client: connection::client(config, &guard)? })
+        Ok(Self { client: connection::client(config, &guard)?, refused: Arc::default() })
+    }
+
+    /// The same, with this bell for what is forbidden.
+    #[must_use]
+    pub fn with_bell(self, refused: Arc<Notify>) -> Self {
+        Self { refused, ..self }
     }
 
     /// The client itself, for watches and Events.
@@ -199,6 +208,19 @@ impl Cluster {
         }
     }
 
+    /// A JSON patch (RFC 6902), whose tests say what it is about.
+    pub async fn patch_json<K: Kind>(&self, namespace: Option<&str>, name: &str, body: &Json) -> Result<K> {
+        let body = serde_json::to_vec(body).expect("a patch is always JSON");
+        let request = url::<K>(namespace).patch(name, &PatchParams::default(), &Patch::Merge(Json::Null));
+        let request = request.map(|request| {
+            let (mut parts, _) = request.into_parts();
+            let json_patch = http::HeaderValue::from_static("application/json-patch+json");
+            parts.headers.insert(http::header::CONTENT_TYPE, json_patch);
+            http::Request::from_parts(parts, body)
+        });
+        self.call(request).await
+    }
+
     /// Sets an annotation of exactly the object that was seen, as it was seen: [`Error::Conflict`] when it moved since.
     pub async fn annotate<K: Kind>(&self, object: &K, annotation: &str, value: &str) -> Result<K> {
         let meta = object.meta();
@@ -260,9 +282,17 @@ impl Cluster {
         let request = request.map_err(|e| Error::Invalid(e.to_string()))?;
         match tokio::time::timeout(DEADLINE, self.client.request(request)).await {
             Ok(Ok(answer)) => Ok(answer),
-            Ok(Err(error)) => Err(Error::from_kube(&error, true)),
+            Ok(Err(error)) => Err(self.hears(Error::from_kube(&error, true))),
             Err(_) => Err(Error::TimedOut),
         }
+    }
+
+    /// Rings where an answer says that something is forbidden.
+    fn hears(&self, error: Error) -> Error {
+        if matches!(error, Error::Forbidden(_)) {
+            self.refused.notify_one();
+        }
+        error
     }
 }
 

@@ -177,7 +177,7 @@ impl Cluster {
             }
             if status.is_success() { Ok(bytes) } else { Err(refused(status.as_u16(), &bytes)) }
         };
-        tokio::time::timeout(DEADLINE, call).await.unwrap_or(Err(Error::TimedOut))
+        tokio::time::timeout(DEADLINE, call).await.unwrap_or(Err(Error::TimedOut)).map_err(|error| self.hears(error))
     }
 }
 

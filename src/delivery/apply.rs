@@ -6,7 +6,7 @@ use kube::core::{ObjectMeta, PartialObjectMeta, PartialObjectMetaExt};
 use serde_json::{Value as Json, json};
 
 use super::{
-    gather::{Known, Serving},
+    gather::{self, Known, Serving},
     injection::{self, CONCERN},
     plan::{self, Injected, Plan, Telling},
     pod::PodView,
@@ -19,7 +19,7 @@ use crate::{
     resources::{
         Reason,
         condition::Verdict,
-        names::{FLOW_APP_VERSION, REVISION, SIGNAL},
+        names::{FLOW_APP_VERSION, MANAGER, REVISION, SIGNAL},
     },
 };
 
@@ -78,16 +78,16 @@ fn telling_body(telling: &Telling, now: jiff::Timestamp) -> Json {
 
 /// Does to the workload what the plan says. An error is one that a retry mends.
 pub async fn apply(ctx: &Context, known: &Known, plan: Plan) -> Result<Injected> {
-    let (workload, body, container, then, serving) = match (plan, &known.serving) {
-        (Plan::Inject { workload, container, sources, then }, Some(serving)) => {
+    let (workload, bodies, container, then, serving) = match (plan, &known.serving) {
+        (Plan::Inject { workload, container, sources, claim, then }, Some(serving)) => {
             let wanted = plan::wanted(known, serving);
             let body = injection::body(workload.kind, identity(&workload), &container, &sources, &wanted);
-            (workload, body, container, then, serving)
+            (workload, claim.into_iter().chain([body]), container, then, serving)
         }
         (Plan::Inject { then, .. }, None) => return Ok(Injected { verdict: then, workload: None }),
         (Plan::Leave(injected), _) => return Ok(injected),
     };
-    match write(ctx, &workload, INJECTION, &body).await {
+    match write_all(ctx, &workload, bodies).await {
         Ok(now) => {
             tell_of_injection(ctx, known, &then, workload.generation != now.generation);
             Ok(Injected { verdict: then, workload: Some(plan::as_status(&now, serving)) })
@@ -129,8 +129,70 @@ fn refused(
     Ok(Injected { verdict, workload: Some(plan::as_status(workload, serving)) })
 }
 
+/// One after the other; how the workload is in the end.
+async fn write_all(
+    ctx: &Context,
+    workload: &WorkloadMeta,
+    bodies: impl IntoIterator<Item = Json>,
+) -> Result<WorkloadMeta> {
+    let mut now = workload.clone();
+    for body in bodies {
+        now = write(ctx, workload, INJECTION, &body).await?;
+    }
+    Ok(now)
+}
+
+/// Gives up our part of a container, which is nobody's from then on: whoever renames the container would leave it behind
+/// otherwise, and be refused (docs/decisions/0011). The metadata alone moves: nothing rolls.
+pub async fn give_up_containers(ctx: &Context, known: &Known) -> Result<()> {
+    // As the injection just left it.
+    let workload = known.workload.as_ref().and_then(|seen| ctx.caches.workloads(seen.kind).get(&seen.key()));
+    let Some((workload, at)) = workload.and_then(|now| Some((now.clone(), now.containers_at?))) else { return Ok(()) };
+    let body = giving_up(&workload, at);
+    let done = match workload.kind {
+        WorkloadKind::Deployment => give_up_as::<Deployment>(ctx, &workload, &body).await,
+        WorkloadKind::StatefulSet => give_up_as::<StatefulSet>(ctx, &workload, &body).await,
+    };
+    match done {
+        Err(Error::NotFound) => Ok(()),
+        Err(Error::Forbidden(why)) => {
+            tracing::warn!(workload = %workload.key(), why, "our part of its container cannot be given up");
+            Ok(())
+        }
+        done => done,
+    }
+}
+
+async fn give_up_as<K: Kind>(ctx: &Context, workload: &WorkloadMeta, body: &Json) -> Result<()>
+where
+    PartialObjectMeta<K>: Kind,
+{
+    let (namespace, name) = (Some(workload.namespace.as_str()), workload.name.as_str());
+    let answer = ctx.cluster.patch_json::<PartialObjectMeta<K>>(namespace, name, body).await?;
+    if let Some(now) = WorkloadMeta::from_meta(workload.kind, answer.metadata) {
+        ctx.caches.workloads(workload.kind).put(now);
+    }
+    Ok(())
+}
+
+/// The tests keep it to this very object, and to our own entry wherever others come and go: the resourceVersion would
+/// not do, for a workload that rolls moves it several times a second.
+fn giving_up(workload: &WorkloadMeta, at: usize) -> Json {
+    let entry = format!("/metadata/managedFields/{at}");
+    json!([
+        {"op": "test", "path": "/metadata/uid", "value": workload.uid},
+        {"op": "test", "path": format!("{entry}/manager"), "value": format!("{MANAGER}-{CONCERN}")},
+        {"op": "test", "path": format!("{entry}/operation"), "value": "Apply"},
+        {"op": "remove", "path": format!("{entry}/fieldsV1{}", injection::CONTAINERS)},
+    ])
+}
+
 /// Takes back exactly what was ours.
 pub async fn withdraw(ctx: &Context, app: &str, workload: &WorkloadMeta) -> Result<()> {
+    let Some(read) = gather::workload(ctx, workload).await? else { return Ok(()) };
+    if let Some(claim) = injection::claim(&read.meta, &read.template, None) {
+        write(ctx, workload, INJECTION, &claim).await?;
+    }
     let body = injection::withdrawal(workload.kind, identity(workload));
     match write(ctx, workload, INJECTION, &body).await {
         Ok(_) => tracing::info!(workload = %workload.key(), app, "withdrew the injection"),

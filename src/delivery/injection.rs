@@ -1,5 +1,6 @@
 //! The volume of a flow app's pods: how a pod template stands to what it is to have. Pure.
 
+mod claim;
 mod ours;
 mod shape;
 #[cfg(test)]
@@ -8,7 +9,8 @@ mod tests;
 use k8s_openapi::api::core::v1::{Container, PodTemplateSpec, VolumeMount};
 use serde_json::{Value as Json, json};
 
-pub use ours::{injected_at, owns_volume};
+pub use claim::claim;
+pub use ours::{CONTAINERS, containers_at, injected_at, owns_volume};
 pub use shape::{body, sources_for, withdrawal};
 use shape::{has_shape, names_secret, projections};
 

@@ -162,6 +162,8 @@ pub enum Plan {
         container: String,
         /// The sources of the volume.
         sources: serde_json::Value,
+        /// What is claimed first, so that no mount of an earlier injection stays elsewhere.
+        claim: Option<serde_json::Value>,
         /// What becomes of it.
         then: Verdict,
     },
@@ -187,7 +189,8 @@ pub fn plan(known: &Known, read: Option<&Workload>) -> Plan {
     let verdict = match injection::compare(found, &wanted) {
         Injection::Missing { container, sources } => {
             let then = say(true, Reason::Injected, "");
-            return Plan::Inject { workload: Box::new(read.meta.clone()), container, sources, then };
+            let claim = injection::claim(&read.meta, &read.template, Some((&container, wanted.path)));
+            return Plan::Inject { workload: Box::new(read.meta.clone()), container, sources, claim, then };
         }
         Injection::Ours | Injection::Declared => say(true, Reason::Injected, ""),
         Injection::NoContainer { container } => say(false, Reason::ContainerNotFound, &container),
@@ -330,8 +333,13 @@ mod tests {
         let then =
             Verdict { message: "Deployment ingest mounts Secret secrets at /var/run/spacesync".into(), ..injected() };
         let sources = injection::sources_for("secrets");
-        let inject =
-            Plan::Inject { workload: Box::new(workload()), container: "node-red".into(), sources, then: then.clone() };
+        let inject = Plan::Inject {
+            workload: Box::new(workload()),
+            container: "node-red".into(),
+            sources,
+            claim: None,
+            then: then.clone(),
+        };
         assert_eq!(plan(&read_as(bare(), false)), inject);
         assert_eq!(plan(&read_as(bare(), true)), inject, "an injection that was undone");
         let as_it_is = known().serving.map(|serving| as_status(&workload(), &serving));

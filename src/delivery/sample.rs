@@ -86,6 +86,7 @@ pub fn workload() -> WorkloadMeta {
         generation: 3,
         flow_app: Some("ingest".into()),
         injected: Some(at_ms(5_000)),
+        containers_at: None,
         restarted_for: None,
         restarted: None,
         terminating: false,

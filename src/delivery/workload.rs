@@ -51,6 +51,8 @@ pub struct WorkloadMeta {
     pub flow_app: Option<String>,
     /// When we last changed its template, if anything of it is ours.
     pub injected: Option<jiff::Timestamp>,
+    /// Where in its managed fields a part of a container is ours, which is to be given up.
+    pub containers_at: Option<usize>,
     /// The revision that we last rolled it for.
     pub restarted_for: Option<String>,
     /// When we last rolled it.
@@ -65,6 +67,7 @@ impl WorkloadMeta {
         Some(Self {
             kind,
             injected: injection::injected_at(meta.managed_fields.as_deref().unwrap_or_default()),
+            containers_at: injection::containers_at(meta.managed_fields.as_deref().unwrap_or_default()),
             restarted: restart::restarted_at(meta.managed_fields.as_deref().unwrap_or_default()),
             restarted_for: meta.annotations.and_then(|mut annotations| annotations.remove(RESTARTED_FOR)),
             namespace: meta.namespace?,

@@ -9,6 +9,7 @@ pub mod lease;
 pub mod memory;
 pub mod metrics;
 pub mod pace;
+pub mod permissions;
 mod standing;
 pub mod telemetry;
 
@@ -18,6 +19,7 @@ use anyhow::{Context as _, bail};
 use kube::Config;
 use tokio::{
     signal::unix::{SignalKind, signal},
+    sync::Notify,
     task::JoinSet,
 };
 
@@ -29,6 +31,7 @@ use self::{
     events::Events,
     lease::Lead,
     metrics::{Controller, LookLabels, LookResult, Metrics},
+    permissions::Permissions,
 };
 use crate::{
     cli::OperatorArgs,
@@ -68,20 +71,25 @@ pub async fn run(args: OperatorArgs) -> anyhow::Result<()> {
     telemetry::init_logging(args.log_format);
     let config =
         Config::infer().await.context("no cluster: neither a pod's service account nor a usable KUBECONFIG")?;
-    let free = Cluster::new(&config, Arc::new(|| true))?;
+    let refused = Arc::<Notify>::default();
+    let free = Cluster::new(&config, Arc::new(|| true))?.with_bell(refused.clone());
     let metrics = Arc::new(Metrics::default());
     let caches = Arc::new(Caches::default());
     let settings = settings(&args);
     let names = Names::new(&settings.api_url, &settings.namespace).context("--api-url names no host")?;
     let trust = Arc::new(Trust::new(names));
-    let _served = telemetry::serve(args.metrics_listen, caches.clone(), metrics.clone(), trust.clone()).await?;
+    let permissions = Arc::<Permissions>::default();
+    let (seen, may) = ((caches.clone(), metrics.clone(), trust.clone()), permissions.clone());
+    let _served = telemetry::serve(args.metrics_listen, seen.0, seen.1, seen.2, may).await?;
     let listener = server::bind(args.api_listen).await?;
+    let mut asking = JoinSet::new();
+    asking.spawn(permissions.watch(Cluster::new(&config, Arc::new(|| true))?, args.namespace.clone(), refused.clone()));
     let lead = Lead::start(free.clone(), &args.namespace);
     let may_write = {
         let lead = lead.clone();
         Arc::new(move || lead.may_write())
     };
-    let cluster = Cluster::new(&config, may_write.clone())?;
+    let cluster = Cluster::new(&config, may_write.clone())?.with_bell(refused);
     let mut stop = std::pin::pin!(stop_signal()?);
     let ctx = tokio::select! {
         () = &mut stop => {

@@ -26,7 +26,7 @@ use tracing_subscriber::{
     util::SubscriberInitExt,
 };
 
-use super::{caches::Caches, metrics::Metrics, standing};
+use super::{caches::Caches, metrics::Metrics, permissions::Permissions, standing};
 use crate::{cli::LogFormat, pod_api::trust::Trust};
 
 /// Logs to stderr from now on, panics too. `RUST_LOG` says how much; `info` where it says nothing.
@@ -73,13 +73,14 @@ pub async fn serve(
     caches: Arc<Caches>,
     metrics: Arc<Metrics>,
     trust: Arc<Trust>,
+    permissions: Arc<Permissions>,
 ) -> anyhow::Result<JoinSet<()>> {
     let listener = TcpListener::bind(listen).await.with_context(|| format!("--metrics-listen {listen}"))?;
     let app = Router::new()
         .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(readyz))
         .route("/metrics", get(serve_metrics))
-        .with_state(Seen { caches, metrics, trust });
+        .with_state(Seen { caches, metrics, trust, permissions });
     let mut tasks = JoinSet::new();
     tasks.spawn(async move {
         if let Err(error) = axum::serve(listener, app).await {
@@ -94,13 +95,16 @@ struct Seen {
     caches: Arc<Caches>,
     metrics: Arc<Metrics>,
     trust: Arc<Trust>,
+    permissions: Arc<Permissions>,
 }
 
 async fn readyz(State(seen): State<Seen>) -> impl IntoResponse {
-    let mut problems = seen.caches.hindrances();
+    let mut problems = seen.permissions.problems();
+    problems.extend(seen.caches.hindrances());
     problems.extend(seen.trust.problem());
     let status = if problems.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let mut lines = if problems.is_empty() { vec!["ok".to_owned()] } else { problems };
+    lines.extend(seen.permissions.notes());
     lines.extend(seen.trust.notes());
     (status, lines.into_iter().map(|line| line + "\n").collect::<String>())
 }

@@ -219,8 +219,7 @@ async fn a_flow_app_that_is_deleted_and_made_again_rolls_nothing() {
     tokio::time::sleep(std::time::Duration::from_secs(5)).await;
     let after = tenant.api::<Deployment>().get("ingest").await.unwrap();
     assert_eq!(after.metadata.generation, injected.metadata.generation, "{:?}", tenant.requests());
-    let applied = tenant.requests().iter().filter(|request| *request == "patch deployments/ingest").count();
-    assert_eq!(applied, 1, "{:?}", tenant.requests());
+    assert_eq!(tenant.patches_of_ingest(), 2, "applied once, and its container given up: {:?}", tenant.requests());
 }
 
 #[tokio::test]
@@ -280,8 +279,7 @@ async fn of_two_apps_for_one_workload_the_older_has_it_until_it_goes_and_the_wor
     let handed = until(tenant.api::<Deployment>(), "ingest", "it is the other's", labelled).await;
     assert_eq!(mounts(&handed).len(), 1);
     tenant.until_app("another", "Ready", "True/Ready").await;
-    let applied = tenant.requests().iter().filter(|request| *request == "patch deployments/ingest").count();
-    assert_eq!(applied, 2, "once for each app and never a withdrawal: {:?}", tenant.requests());
+    assert_eq!(tenant.patches_of_ingest(), 4, "two for each app and never a withdrawal: {:?}", tenant.requests());
 }
 
 #[tokio::test]
@@ -390,7 +388,6 @@ async fn a_workload_that_changes_in_other_ways_is_read_and_not_written() {
         workload.map(|workload| workload.generation) >= scaled.metadata.generation
     };
     until(tenant.api::<FlowApp>(), "ingest", "it was seen", seen).await;
-    let applied = tenant.requests().iter().filter(|request| *request == "patch deployments/ingest").count();
-    assert_eq!(applied, 1, "{:?}", tenant.requests());
+    assert_eq!(tenant.patches_of_ingest(), 2, "{:?}", tenant.requests());
     assert_ne!(version_of(&scaled), "");
 }

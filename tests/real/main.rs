@@ -12,6 +12,7 @@ mod flow_apps;
 mod killed;
 mod managers;
 mod memory;
+mod permissions;
 mod pod_api;
 mod proxy;
 mod restarted_world;

@@ -6,7 +6,10 @@ use k8s_openapi::{
     NamespaceResourceScope,
     api::apps::v1::{Deployment, StatefulSet},
 };
-use kube::{Resource, ResourceExt};
+use kube::{
+    Resource, ResourceExt,
+    api::{Patch, PatchParams},
+};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value as Json, json};
 use spacesync::resources::FlowApp;
@@ -135,6 +138,85 @@ async fn rename<W: Workload>() {
 async fn a_container_that_is_renamed_in_a_file_is_found_again() {
     rename::<Deployment>().await;
     rename::<StatefulSet>().await;
+}
+
+/// Whether our manager holds a part of a container.
+fn holds_a_container<W: Workload>(workload: &W) -> bool {
+    let ours = workload.managed_fields().iter().filter(|entry| entry.manager.as_deref() == Some("spacesync-inject"));
+    let fields = ours.filter_map(|entry| entry.fields_v1.as_ref());
+    fields.into_iter().any(|fields| fields.0.pointer("/f:spec/f:template/f:spec/f:containers").is_some())
+}
+
+/// The same by server-side apply, whose own manager lets go of the old name: nothing of ours must hold on to it.
+async fn rename_server_side<W: Workload>(made: &[&str], words: &[&str]) {
+    let tenant = injected::<W>(made).await;
+    let (apply, api) = (|text: &str| tenant.world.plane.kubectl_stdin(words, text).unwrap(), tenant.api::<W>());
+    let before = api.get("ingest").await.unwrap();
+    assert!(!holds_a_container(&before), "{:?}", before.managed_fields());
+    // The same file again leaves the injection as it is.
+    apply(&manifest::<W>(&tenant, &template()));
+    let after = api.get("ingest").await.unwrap();
+    assert_eq!(pod_template(&after), pod_template(&before));
+    // kubectl's own annotation goes with the first apply on the server, by which the generation of a Deployment moves.
+    let moved = after.meta().generation.unwrap() - before.meta().generation.unwrap();
+    assert_eq!((moved, mounts(&after).len()), (i64::from(made != words && W::kind(&()) == "Deployment"), 1));
+    let mut renamed = template();
+    for name in ["nr", "node-red", "app"] {
+        renamed["spec"]["containers"][0]["name"] = name.into();
+        let before = generation::<W>(&tenant).await;
+        apply(&manifest::<W>(&tenant, &renamed));
+        until_mounted::<W>(&tenant, (name, MOUNT.1), before).await;
+        until(tenant.api::<W>(), "ingest", "the container is the user's again", |found| !holds_a_container(found))
+            .await;
+    }
+    // Where the FlowApp says so, the mount moves, and none stays behind.
+    tenant.ingest(json!({"container": "side", "workloadRef": {"kind": W::kind(&()), "name": "ingest"}})).await;
+    until_mounted::<W>(&tenant, ("side", MOUNT.1), 0).await;
+    let spec =
+        json!({"container": "side", "mountPath": "/secrets", "workloadRef": {"kind": W::kind(&()), "name": "ingest"}});
+    tenant.ingest(spec).await;
+    until_mounted::<W>(&tenant, ("side", "/secrets"), 0).await;
+    tenant.delete::<FlowApp>("ingest").await;
+    let bare = until(tenant.api::<W>(), "ingest", "nothing of ours", |found| mounts(found).is_empty()).await;
+    let template = pod_template(&bare);
+    assert_eq!(template["metadata"]["labels"], json!({"app": "ingest"}));
+    assert_eq!(template["spec"]["volumes"], json!([{"name": "data", "emptyDir": {}}]));
+    assert!(!bare.labels().contains_key("spacesync.dev/flow-app"));
+}
+
+#[tokio::test]
+async fn a_container_may_be_renamed_by_server_side_apply() {
+    let (by_kubectl, by_server) = (["apply", "-f", "-"], ["apply", "--server-side", "-f", "-"]);
+    Box::pin(rename_server_side::<Deployment>(&by_server, &by_server)).await;
+    // kubectl takes over what it applied by itself before.
+    Box::pin(rename_server_side::<Deployment>(&by_kubectl, &by_server)).await;
+    Box::pin(rename_server_side::<StatefulSet>(
+        &by_server,
+        &["apply", "--server-side", "--force-conflicts", "-f", "-"],
+    ))
+    .await;
+}
+
+/// As an operator left it that kept its part of the container.
+#[tokio::test]
+async fn a_part_of_a_container_that_is_still_ours_is_given_up() {
+    let tenant = injected::<Deployment>(&["apply", "--server-side", "-f", "-"]).await;
+    let api = tenant.api::<Deployment>();
+    let before = api.get("ingest").await.unwrap();
+    let mut held = json!({"metadata": {"labels": {"spacesync.dev/flow-app": "ingest"}}, "spec": {"template": {
+        "metadata": {"labels": {"spacesync.dev/flow-app": "ingest"}},
+        "spec": {"containers": [{"name": "node-red", "volumeMounts": [{"name": "spacesync", "mountPath": MOUNT.1}]}]},
+    }}});
+    held["spec"]["template"]["spec"]["volumes"] = json!([crate::workload::volume()]);
+    held["apiVersion"] = "apps/v1".into();
+    held["kind"] = "Deployment".into();
+    let params = PatchParams::apply("spacesync-inject");
+    let held = api.patch("ingest", &params, &Patch::Apply(&held)).await.unwrap();
+    assert!(holds_a_container(&held));
+    // Whatever lets the operator look.
+    tenant.patch::<FlowApp>("ingest", json!({"metadata": {"labels": {"looked": "at"}}})).await;
+    let after = until(api, "ingest", "it is given up", |found| !holds_a_container(found)).await;
+    assert_eq!((after.meta().generation, pod_template(&after)), (before.meta().generation, pod_template(&before)));
 }
 
 #[tokio::test]

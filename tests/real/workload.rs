@@ -238,6 +238,11 @@ impl Tenant<'_> {
         warnings.map(line).collect()
     }
 
+    /// How often the Deployment `ingest` was patched: an injection is applied, and its part of the container given up.
+    pub fn patches_of_ingest(&self) -> usize {
+        self.requests().iter().filter(|request| *request == "patch deployments/ingest").count()
+    }
+
     /// What the operator asked the API server about this namespace, by verb and resource.
     pub fn requests(&self) -> Vec<String> {
         let of_namespace = format!("/namespaces/{}/", self.name);

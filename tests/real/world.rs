@@ -125,7 +125,11 @@ impl World {
 
     /// A world of its own, without an operator.
     pub fn start(audit: AuditLevel) -> Self {
-        let plane = ControlPlane::builder().audit(audit).start().expect("a control plane");
+        Self::on(ControlPlane::builder().audit(audit).start().expect("a control plane"))
+    }
+
+    /// The same on a control plane with settings of its own.
+    pub fn on(plane: ControlPlane) -> Self {
         install(&plane, &["crds", "deploy/namespace.yaml", "deploy/rbac.yaml", "deploy/policy.yaml"]);
         let kubeconfig = plane.kubeconfig_for_service_account(SYSTEM, "spacesync").expect("a token of the operator");
         Self { plane, kubeconfig, operators: AtomicU32::new(0) }
@@ -256,7 +260,12 @@ impl World {
                 && entry["objectRef"]["resource"] != "events"
         });
         let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
-        of_operator.map(|entry| (text(&entry["verb"]), text(&entry["requestURI"]))).collect()
+        // To ask what one may do is a `create` by its form only.
+        let verb = |entry: &serde_json::Value| match entry["objectRef"]["apiGroup"].as_str() {
+            Some("authorization.k8s.io") => "get".to_owned(),
+            _ => text(&entry["verb"]),
+        };
+        of_operator.map(|entry| (verb(entry), text(&entry["requestURI"]))).collect()
     }
 }
 

@@ -17,6 +17,18 @@ pub fn owns_volume(fields: &[ManagedFieldsEntry]) -> bool {
     ours(fields).any(|entry| owned(entry, &sources))
 }
 
+/// Where our entry is, if a part of a container is ours: that is given up once it stands (see [`super::claim()`]).
+pub fn containers_at(fields: &[ManagedFieldsEntry]) -> Option<usize> {
+    let manager = format!("{MANAGER}-{CONCERN}");
+    let ours = |entry: &ManagedFieldsEntry| {
+        entry.manager.as_deref() == Some(&manager) && entry.operation.as_deref() == Some("Apply")
+    };
+    fields.iter().position(|entry| ours(entry) && owned(entry, CONTAINERS))
+}
+
+/// The containers in our managed fields.
+pub const CONTAINERS: &str = "/f:spec/f:template/f:spec/f:containers";
+
 fn ours(fields: &[ManagedFieldsEntry]) -> impl Iterator<Item = &ManagedFieldsEntry> {
     let manager = format!("{MANAGER}-{CONCERN}");
     fields.iter().filter(move |entry| entry.manager.as_deref() == Some(&manager))
@@ -41,6 +53,17 @@ mod tests {
             fields_v1: Some(FieldsV1(fields)),
             ..ManagedFieldsEntry::default()
         }
+    }
+
+    #[test]
+    fn our_part_of_a_container_is_found() {
+        let containers =
+            || json!({"f:spec": {"f:template": {"f:spec": {"f:containers": {"k:{\"name\":\"nr\"}": {}}}}}});
+        let (ours, theirs) = (fields("spacesync-inject", containers()), fields("kubectl", containers()));
+        let labels = fields("spacesync-inject", json!({"f:metadata": {"f:labels": {}}}));
+        let update = ManagedFieldsEntry { operation: Some("Update".into()), ..ours.clone() };
+        assert_eq!(containers_at(&[theirs.clone(), ours]), Some(1));
+        assert_eq!(containers_at(&[theirs, labels, update]), None);
     }
 
     #[test]
