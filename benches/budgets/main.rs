@@ -84,7 +84,13 @@ async fn world(report: &mut Report, store: Store, size: usize) -> Result<()> {
     report.ratio(&what, floor, first.took, 1.3);
     // Secret and status of each sync, ConfigMap of each space.
     let (writes, budget) = (first.writes.values().sum::<usize>(), 3 * size);
-    report.row(&format!("{what}: writes, Events aside"), "", &writes.to_string(), &format!("≤ {budget}"), writes <= budget);
+    report.row(
+        &format!("{what}: writes, Events aside"),
+        "",
+        &writes.to_string(),
+        &format!("≤ {budget}"),
+        writes <= budget,
+    );
     report.row(&format!("{what}: CPU of the operator"), "", &format!("{} ms", ms(first.cpu)), "", true);
     let each: Vec<String> = first.writes.iter().map(|(what, count)| format!("{what} {count}")).collect();
     report.note(&format!("first sync of {size}, {}: {}", store.name(), each.join(", ")));
@@ -117,7 +123,13 @@ async fn settled(report: &mut Report, crowd: &mut Crowd) -> Result<()> {
     let cpu = minute.cpu;
     report.row(&format!("{what}: CPU"), "", &format!("{} ms", ms(cpu)), "≤ 200 ms", cpu <= Duration::from_millis(200));
     let most = megabytes(crowd.size);
-    report.row(&format!("{what}: RSS"), "", &format!("{:.1} MB", minute.rss), &format!("≤ {most:.0} MB"), minute.rss <= most);
+    report.row(
+        &format!("{what}: RSS"),
+        "",
+        &format!("{:.1} MB", minute.rss),
+        &format!("≤ {most:.0} MB"),
+        minute.rss <= most,
+    );
     for (verb, uri) in minute.api.iter().take(5) {
         report.note(&format!("asked in the no-change minute of {}: {verb} {uri}", crowd.store.name()));
     }

@@ -27,9 +27,15 @@ async fn pods<'w>(names: &[&str], sync: Json) -> (Tenant<'w>, Vec<Pod>) {
     (tenant, pods)
 }
 
-/// How often the operator wrote the sync itself, not its status.
+/// How often the operator wrote the sync itself, not its status. An attempt that met a status of that moment is none.
 fn writes(tenant: &Tenant<'_>) -> usize {
-    tenant.requests().iter().filter(|line| *line == "patch spacesecretsyncs/secrets").count()
+    let sync = format!("/namespaces/{}/spacesecretsyncs/secrets?", tenant.name);
+    let entries = World::shared().plane.audit_entries().expect("an audit log");
+    let written = |entry: &&Json| {
+        let is_of_sync = entry["requestURI"].as_str().is_some_and(|uri| format!("{uri}?").contains(&sync));
+        is_of_sync && entry["verb"] == "patch" && entry["responseStatus"]["code"] == 200
+    };
+    entries.iter().filter(|entry| entry["stage"] == "ResponseComplete").filter(written).count()
 }
 
 #[tokio::test]
