@@ -11,7 +11,7 @@ use spacesync::resources::{FlowApp, SpaceSecretSync};
 use super::client::Pod;
 use crate::{
     tenant::{Tenant, values},
-    world::World,
+    world::{OPERATOR_USER, World},
 };
 
 async fn pods<'w>(names: &[&str], sync: Json) -> (Tenant<'w>, Vec<Pod>) {
@@ -33,9 +33,10 @@ fn writes(tenant: &Tenant<'_>) -> usize {
     let entries = World::shared().plane.audit_entries().expect("an audit log");
     let written = |entry: &&Json| {
         let is_of_sync = entry["requestURI"].as_str().is_some_and(|uri| format!("{uri}?").contains(&sync));
-        is_of_sync && entry["verb"] == "patch" && entry["responseStatus"]["code"] == 200
+        let by_operator = entry["user"]["username"] == OPERATOR_USER && entry["stage"] == "ResponseComplete";
+        is_of_sync && by_operator && entry["verb"] == "patch" && entry["responseStatus"]["code"] == 200
     };
-    entries.iter().filter(|entry| entry["stage"] == "ResponseComplete").filter(written).count()
+    entries.iter().filter(written).count()
 }
 
 #[tokio::test]
