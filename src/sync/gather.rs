@@ -207,16 +207,7 @@ async fn read(ctx: &Context, known: &Known, store: &Store) -> Source {
             ctx.book.note(&known.entry, Ok(snapshot.head.clone()), now);
             Source::Read(Box::new(snapshot))
         }
-        Err(error) => {
-            // Who shares the entry, and waits for its turn to ask, is told as well.
-            if error.is_outage()
-                && ctx.book.note(&known.entry, Err(error.clone()), now)
-                && let Some(space) = &known.space
-            {
-                ctx.add_syncs(space);
-            }
-            Source::Failed(error)
-        }
+        Err(error) => Source::Failed(error),
     }
 }
 

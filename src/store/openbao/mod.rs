@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! head   GET  metadata/<entry>                      one entry
-//! heads  LIST detailed-metadata/<folder>/           a thousand entries, OpenBao only; else one head each
+//! heads  LIST detailed-metadata/<folder>/           2,500 entries, OpenBao only; else one head each
 //! read   GET  metadata/<entry> and data/<entry>     the only request that brings values
 //! ```
 //!

@@ -16,7 +16,7 @@ use zeroize::Zeroizing;
 use super::{Settings, failure, pace::Pace};
 use crate::store::StoreError;
 
-/// What an answer may hold. A KV entry is at most 1 MiB by default; a page of a thousand heads is about half of one.
+/// What an answer may hold. A KV entry is at most 1 MiB by default; a page of heads is as much, or a few.
 pub(super) const MAX_BODY: usize = 8 * 1024 * 1024;
 
 /// For so long a server that limits its rate is left alone where it does not say for how long.
