@@ -68,6 +68,15 @@ async fn fifty_tenants<'w>(world: &'w World, store: &OpenBao) -> Vec<Tenant<'w>>
     tenants
 }
 
+/// Somebody who made the `SecretManager` `bao` of this store.
+pub async fn admin_of<'w>(world: &'w World, store: &OpenBao) -> Tenant<'w> {
+    let admin = Tenant::unbound(world).await;
+    admin.apply(&admin.own(), "bao-token", json!({"stringData": {"token": store.root_token()}})).await;
+    let auth = json!({"tokenSecret": {"name": "bao-token", "key": "token"}});
+    admin.manager("bao", json!({"openBao": {"address": store.url(), "auth": auth}})).await;
+    admin
+}
+
 /// Waits until the operator has said all that there was to say.
 pub async fn quiet(counts: impl Fn() -> usize) {
     let (mut last, mut since, began) = (counts(), Instant::now(), Instant::now());
@@ -85,10 +94,7 @@ async fn fifty_syncs_of_an_unchanged_world_cost_no_request_and_no_value_and_a_ch
     let world = World::start(AuditLevel::Metadata);
     let store = OpenBao::start(OpenBaoOptions::default()).unwrap();
     let mut operator = world.operator(&[]);
-    let admin = Tenant::unbound(&world).await;
-    admin.apply(&admin.own(), "bao-token", json!({"stringData": {"token": store.root_token()}})).await;
-    let auth = json!({"tokenSecret": {"name": "bao-token", "key": "token"}});
-    admin.manager("bao", json!({"openBao": {"address": store.url(), "auth": auth}})).await;
+    let admin = admin_of(&world, &store).await;
     let tenants = fifty_tenants(&world, &store).await;
     quiet(|| world.requests_of_operator().len()).await;
 

@@ -9,7 +9,7 @@ use kube::{Api, Client};
 use serde_json::json;
 
 use crate::{
-    an_unchanged_world::{Counts, quiet},
+    an_unchanged_world::{Counts, admin_of, quiet},
     tenant::Tenant,
     world::{Operator, World},
 };
@@ -70,10 +70,7 @@ async fn two_hundred_syncs_restarted_cost_nothing_and_with_one_changed_exactly_t
     let world = World::start(AuditLevel::Metadata);
     let store = OpenBao::start(OpenBaoOptions::default()).unwrap();
     let mut operator = world.operator(&[]);
-    let admin = Tenant::unbound(&world).await;
-    admin.apply(&admin.own(), "bao-token", json!({"stringData": {"token": store.root_token()}})).await;
-    let auth = json!({"tokenSecret": {"name": "bao-token", "key": "token"}});
-    admin.manager("bao", json!({"openBao": {"address": store.url(), "auth": auth}})).await;
+    let admin = admin_of(&world, &store).await;
     let began = Instant::now();
     let made = stream::iter(0..SYNCS).map(|number| one_of_many(&world, &store, admin.client.clone(), number));
     let tenants: Vec<_> = made.buffered(AT_ONCE).collect().await;
