@@ -7,7 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 
 use crate::progress::tail;
 use crate::run::{Run, detached};
@@ -40,9 +40,13 @@ impl Component {
         self.child.id()
     }
 
-    /// Stops its clock (SIGSTOP): connections stay open and nothing is answered.
+    /// Stops its clock (SIGSTOP): connections stay open and nothing is answered once this returns.
     pub(crate) fn suspend(&self) -> Result<()> {
-        self.signal(Signal::STOP)
+        self.signal(Signal::STOP)?;
+        // One thread takes the signal and the others may answer until each of them has heard of it.
+        let stopped = WaitIdOptions::STOPPED | WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
+        waitid(WaitId::Pid(self.process()?), stopped).with_context(|| format!("cannot wait for {}", self.name))?;
+        Ok(())
     }
 
     /// Lets it go on.
@@ -57,8 +61,11 @@ impl Component {
     }
 
     fn signal(&self, signal: Signal) -> Result<()> {
-        let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw).context("no process id")?;
-        kill_process(pid, signal).with_context(|| format!("cannot signal {}", self.name))
+        kill_process(self.process()?, signal).with_context(|| format!("cannot signal {}", self.name))
+    }
+
+    fn process(&self) -> Result<Pid> {
+        i32::try_from(self.child.id()).ok().and_then(Pid::from_raw).context("no process id")
     }
 
     /// An error with the end of its log, where it is no longer there.
