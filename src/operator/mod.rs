@@ -10,6 +10,7 @@ pub mod memory;
 pub mod metrics;
 pub mod pace;
 pub mod permissions;
+mod slim;
 mod standing;
 pub mod telemetry;
 
