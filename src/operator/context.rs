@@ -25,7 +25,7 @@ use crate::{
     pod_api::trust::Trust,
     resources::{Reason, Space, SpaceSecretSync, Timestamp, condition::Verdict},
     secret::{Content, FingerprintKey},
-    space::reach::Reach,
+    space::{reach::Reach, rush::Rush},
     store::{Store, StoreError, book::Book},
     sync::{status::Delivery, turnstile::Turnstile},
 };
@@ -229,6 +229,8 @@ pub struct Context {
     pub doubts: Doubts,
     /// Which syncs ask which store right now.
     pub turnstile: Arc<Turnstile>,
+    /// Whether so many syncs wait that spaces give way.
+    pub rush: Rush,
     /// Where Events go.
     pub events: Events,
     /// What is counted.
