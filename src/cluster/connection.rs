@@ -1,14 +1,22 @@
 //! How bytes travel to the API server.
 
+use std::time::Duration;
+
 use hyper_util::{
     client::legacy::{Client as HttpClient, connect::HttpConnector},
-    rt::TokioExecutor,
+    rt::{TokioExecutor, TokioTimer},
 };
 use kube::{
     Client, Config,
     client::{Body, ConfigExt},
 };
 use tower::{BoxError, Layer, Service, ServiceBuilder};
+
+/// How long a connection stays that nobody needs. Many syncs that come together open one for each worker.
+const IDLE: Duration = Duration::from_secs(30);
+
+/// What of an answer is held at a time. hyper's own limit is 400 kB, which a watch that once listed much would keep.
+const BUFFER: usize = 64 * 1024;
 
 /// A client of the cluster with `guard` before every request.
 ///
@@ -26,10 +34,15 @@ where
     let mut tcp = HttpConnector::new();
     tcp.enforce_http(false);
     tcp.set_nodelay(true);
-    tcp.set_connect_timeout(Some(std::time::Duration::from_secs(5)));
-    tcp.set_keepalive(Some(std::time::Duration::from_secs(30)));
+    tcp.set_connect_timeout(Some(Duration::from_secs(5)));
+    tcp.set_keepalive(Some(Duration::from_secs(30)));
     let tls = config.rustls_https_connector_with_connector(tcp)?;
-    let http = HttpClient::builder(TokioExecutor::new()).build::<_, Body>(tls);
+    // Without a timer idle connections stay, each with its buffers, until another request happens to look at them.
+    let http = HttpClient::builder(TokioExecutor::new())
+        .pool_timer(TokioTimer::new())
+        .pool_idle_timeout(IDLE)
+        .http1_max_buf_size(BUFFER)
+        .build::<_, Body>(tls);
     let stack = ServiceBuilder::new()
         .layer(config.base_uri_layer())
         .option_layer(config.auth_layer()?)

@@ -33,6 +33,9 @@ impl Wish {
     }
 }
 
+/// A queue that has room for more gives it back when nothing is left in it: thousands come together once, at a start.
+const CALM: usize = 256;
+
 /// A key whose look panicked comes again after this.
 const AFTER_PANIC: Duration = Duration::from_secs(5);
 
@@ -147,6 +150,8 @@ impl<K: Clone + Eq + Hash + Ord + Send + 'static> Queue<K> {
         if let Some(wish) = [wish, again].into_iter().flatten().reduce(Wish::merge) {
             inner.add(key.clone(), wish);
             self.wake.notify_one();
+        } else if inner.states.is_empty() && inner.states.capacity() > CALM {
+            inner.shrink();
         }
     }
 
@@ -245,6 +250,12 @@ impl<K: Clone + Eq + Hash + Ord> Inner<K> {
                 self.states.insert(key, State::Later(wish));
             }
         }
+    }
+
+    fn shrink(&mut self) {
+        self.states.shrink_to_fit();
+        self.failures.shrink_to_fit();
+        self.lanes.iter_mut().for_each(VecDeque::shrink_to_fit);
     }
 
     /// Moves what is due into its lane.
@@ -356,6 +367,19 @@ mod tests {
         for (wait, floor) in waits.iter().zip(floors) {
             assert!((floor..=floor * 1.21 + 0.01).contains(wait), "{waits:?}");
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_queue_that_many_went_through_keeps_no_room_for_them() {
+        let queue = Queue::default();
+        queue.lock().open = true;
+        (0..10_000).for_each(|key| queue.add(key, Lane::Normal));
+        for _ in 0..10_000 {
+            let (key, _) = queue.next().await;
+            queue.done(&key, Next::OnChange);
+        }
+        let inner = queue.lock();
+        assert!(inner.states.capacity() < CALM && inner.lanes.iter().all(|lane| lane.capacity() < CALM));
     }
 
     #[tokio::test(start_paused = true)]

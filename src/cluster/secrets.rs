@@ -86,8 +86,8 @@ impl SecretMeta {
 }
 
 impl cache::Item for SecretMeta {
-    fn key(&self) -> cache::Key {
-        cache::Key::new(&self.namespace, &self.name)
+    fn place(&self) -> (&str, &str) {
+        (&self.namespace, &self.name)
     }
 
     fn resource_version(&self) -> u64 {
@@ -341,8 +341,8 @@ impl OwnObject {
 }
 
 impl cache::Item for OwnObject {
-    fn key(&self) -> cache::Key {
-        cache::Key::new(&self.namespace, &self.name)
+    fn place(&self) -> (&str, &str) {
+        (&self.namespace, &self.name)
     }
 
     fn resource_version(&self) -> u64 {

@@ -16,7 +16,7 @@ use crate::{
         queue::{Lane, Next},
     },
     operator::{Context, pace::Weight},
-    resources::{Reason, condition::has_reason, owner, reason::Retry},
+    resources::{Reason, condition::has_reason, reason::Retry},
 };
 
 /// An API server that is away is waited for.
@@ -78,8 +78,7 @@ async fn write_status(ctx: &Context, known: &Known, injected: Injected, restarte
         return Ok(());
     }
     ctx.paces.flow_apps.settled(&known.key);
-    let Some(mut written) = ctx.cluster.patch_status(&*known.app, old, &new).await? else { return Ok(()) };
-    owner::strip(&mut written.metadata);
+    let Some(written) = ctx.cluster.patch_status(&*known.app, old, &new).await? else { return Ok(()) };
     ctx.caches.flow_apps.put(written);
     if let Some((reason, message)) = status::warning(old, &new) {
         tracing::warn!(flow_app = %known.key, %reason, message);

@@ -3,7 +3,7 @@
 use k8s_openapi::api::core::v1::Pod;
 
 use crate::{
-    cluster::cache::{Item, Key, version_number},
+    cluster::cache::{Item, version_number},
     resources::names::{FLOW_APP, FLOW_APP_VERSION, LEGACY_NODES, LOADED, RESTARTED_FOR, REVISION, RUNTIME, SIGNAL},
 };
 
@@ -112,8 +112,8 @@ fn word(text: &str) -> String {
 }
 
 impl Item for PodView {
-    fn key(&self) -> Key {
-        Key::new(&self.namespace, &self.name)
+    fn place(&self) -> (&str, &str) {
+        (&self.namespace, &self.name)
     }
 
     fn resource_version(&self) -> u64 {

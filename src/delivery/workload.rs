@@ -4,7 +4,7 @@ use kube::core::{ObjectMeta, PartialObjectMeta};
 
 use super::{injection, restart};
 use crate::{
-    cluster::cache::{Item, Key, version_number},
+    cluster::cache::{Item, version_number},
     resources::names::{FLOW_APP, RESTARTED_FOR},
 };
 
@@ -92,8 +92,8 @@ impl WorkloadMeta {
 }
 
 impl Item for WorkloadMeta {
-    fn key(&self) -> Key {
-        Key::new(&self.namespace, &self.name)
+    fn place(&self) -> (&str, &str) {
+        (&self.namespace, &self.name)
     }
 
     fn resource_version(&self) -> u64 {

@@ -16,7 +16,7 @@ use tokio::task::JoinSet;
 
 use crate::{
     cluster::{
-        cache::{Cache, Health, Item, Key, version_number},
+        cache::{Cache, Health, Item, version_number},
         secrets::{OwnObject, SecretMeta},
     },
     delivery::{
@@ -26,7 +26,6 @@ use crate::{
     resources::{
         FlowApp, SecretManager, Space, SpaceSecretSync,
         names::{API_CONFIG_MAP, FLOW_APP, MANAGED_BY, MANAGER, SYNC},
-        owner,
     },
 };
 
@@ -67,8 +66,8 @@ impl ObjectView {
 }
 
 impl Item for ObjectView {
-    fn key(&self) -> Key {
-        Key::new(&self.namespace, &self.name)
+    fn place(&self) -> (&str, &str) {
+        (&self.namespace, &self.name)
     }
 
     fn resource_version(&self) -> u64 {
@@ -187,9 +186,9 @@ impl Caches {
         }
         let all = client.clone();
         watch!(managers, Api::all(all.clone()), everything(), Some);
-        watch!(spaces, Api::all(all.clone()), everything(), stripped);
-        watch!(syncs, Api::all(all.clone()), everything(), stripped);
-        watch!(flow_apps, Api::all(all.clone()), everything(), stripped);
+        watch!(spaces, Api::all(all.clone()), everything(), Some);
+        watch!(syncs, Api::all(all.clone()), everything(), Some);
+        watch!(flow_apps, Api::all(all.clone()), everything(), Some);
         watch!(managed, Api::<PartialObjectMeta<Secret>>::all(all.clone()), labelled(SYNC), SecretMeta::project);
         watch!(
             own_secrets,
@@ -262,14 +261,4 @@ impl Caches {
         });
         all.into_iter().flatten().collect()
     }
-}
-
-/// Without what nobody reads here and what takes most of the room.
-#[allow(clippy::unnecessary_wraps, reason = "the form of a projection")]
-fn stripped<K: kube::Resource>(mut object: K) -> Option<K> {
-    owner::strip(object.meta_mut());
-    if let Some(annotations) = &mut object.meta_mut().annotations {
-        annotations.remove("kubectl.kubernetes.io/last-applied-configuration");
-    }
-    Some(object)
 }

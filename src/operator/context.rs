@@ -25,7 +25,7 @@ use crate::{
     pod_api::trust::Trust,
     resources::{Reason, Space, SpaceSecretSync, Timestamp, condition::Verdict},
     secret::{Content, FingerprintKey},
-    space::reach::Reach,
+    space::{reach::Reach, rush::Rush},
     store::{Store, StoreError, book::Book},
     sync::{status::Delivery, turnstile::Turnstile},
 };
@@ -76,31 +76,58 @@ impl Default for Paces {
     }
 }
 
-/// Which Spaces claim a namespace. An index over the Spaces, so that nobody walks them all.
+/// Which Spaces claim a namespace, and which are kept at a path. An index over the Spaces, so that nobody walks them all.
 #[derive(Debug, Default)]
-pub struct Claims(RwLock<HashMap<String, BTreeSet<String>>>);
+pub struct Claims {
+    namespaces: Index,
+    /// Only those whose spec names one: mostly a Space's path is its name.
+    paths: Index,
+}
 
 impl Claims {
     /// Takes in that a Space moved from one spec to another.
     pub fn moved(&self, name: &str, old: Option<&Space>, new: Option<&Space>) {
-        let mut claims = self.0.write().expect("no code panics while it holds the lock");
-        for namespace in old.iter().flat_map(|space| &space.spec.namespaces) {
-            if let Some(names) = claims.get_mut(namespace) {
-                names.remove(name);
-                if names.is_empty() {
-                    claims.remove(namespace);
-                }
-            }
-        }
-        for namespace in new.iter().flat_map(|space| &space.spec.namespaces) {
-            claims.entry(namespace.clone()).or_default().insert(name.to_owned());
-        }
+        self.namespaces.moved(
+            name,
+            old.iter().flat_map(|space| &space.spec.namespaces),
+            new.iter().flat_map(|space| &space.spec.namespaces),
+        );
+        self.paths.moved(
+            name,
+            old.iter().filter_map(|space| space.spec.path.as_ref()),
+            new.iter().filter_map(|space| space.spec.path.as_ref()),
+        );
     }
 
     /// The Spaces that claim a namespace, by name.
     pub fn of(&self, namespace: &str) -> Vec<String> {
-        let claims = self.0.read().expect("no code panics while it holds the lock");
-        claims.get(namespace).into_iter().flatten().cloned().collect()
+        self.namespaces.of(namespace)
+    }
+
+    /// The Spaces whose spec names a path, by name.
+    pub fn at(&self, path: &str) -> Vec<String> {
+        self.paths.of(path)
+    }
+}
+
+/// What Spaces say, each with the Space that says it: pairs, for mostly one says it, and a set of its own for each would
+/// take three times the room.
+#[derive(Debug, Default)]
+struct Index(RwLock<BTreeSet<(String, String)>>);
+
+impl Index {
+    fn moved<'a>(&self, name: &str, old: impl Iterator<Item = &'a String>, new: impl Iterator<Item = &'a String>) {
+        let mut pairs = self.0.write().expect("no code panics while it holds the lock");
+        for word in old {
+            pairs.remove(&(word.clone(), name.to_owned()));
+        }
+        pairs.extend(new.map(|word| (word.clone(), name.to_owned())));
+    }
+
+    fn of(&self, word: &str) -> Vec<String> {
+        let pairs = self.0.read().expect("no code panics while it holds the lock");
+        let from = (word.to_owned(), String::new());
+        pairs.range(from..).take_while(|(said, _)| said == word).map(|(_, name)| name.clone()).collect()
     }
 }
 
@@ -202,6 +229,8 @@ pub struct Context {
     pub doubts: Doubts,
     /// Which syncs ask which store right now.
     pub turnstile: Arc<Turnstile>,
+    /// Whether so many syncs wait that spaces give way.
+    pub rush: Rush,
     /// Where Events go.
     pub events: Events,
     /// What is counted.
@@ -256,5 +285,31 @@ impl Context {
         });
         let held = held.as_ref().map(|(revision, content)| (*revision, content));
         delivery_of(sync, held, &apps, &syncs, &pods)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::resources::SpaceSpec;
+
+    fn space(namespaces: &[&str], path: Option<&str>) -> Space {
+        let namespaces = namespaces.iter().map(|&name| name.to_owned()).collect();
+        Space::new("any", SpaceSpec { namespaces, path: path.map(str::to_owned), ..SpaceSpec::default() })
+    }
+
+    #[test]
+    fn what_a_space_no_longer_says_is_forgotten() {
+        let (claims, none) = (Claims::default(), Vec::<String>::new());
+        let (first, second) = (space(&["a", "b"], Some("path")), space(&["b"], None));
+        claims.moved("one", None, Some(&first));
+        claims.moved("two", None, Some(&space(&["b"], Some("path"))));
+        assert_eq!((claims.of("a"), claims.of("b")), (vec!["one".into()], vec!["one".into(), "two".into()]));
+        assert_eq!(claims.at("path"), ["one", "two"]);
+        claims.moved("one", Some(&first), Some(&second));
+        assert_eq!((claims.of("a"), claims.of("b")), (none.clone(), vec!["one".into(), "two".into()]));
+        assert_eq!(claims.at("path"), ["two"]);
+        claims.moved("one", Some(&second), None);
+        assert_eq!((claims.of("b"), claims.of(""), claims.at("")), (vec!["two".into()], none.clone(), none));
     }
 }

@@ -55,7 +55,7 @@ pub fn connect(ctx: &Arc<Context>) {
 }
 
 /// Whether a field moved; true also when the object came or went.
-fn moved<T, F: PartialEq>(change: &Change<T>, field: impl Fn(&T) -> F) -> bool {
+fn moved<'a, T, F: PartialEq>(change: &'a Change<T>, field: impl Fn(&'a T) -> F) -> bool {
     match (&change.old, &change.new) {
         (Some(old), Some(new)) => field(old) != field(new),
         _ => true,
@@ -75,19 +75,19 @@ fn manager(ctx: &Context, change: &Change<SecretManager>) {
     }
 }
 
-fn space(ctx: &Context, change: &Change<Space>) {
+fn space<'a>(ctx: &Context, change: &'a Change<Space>) {
     ctx.claims.moved(&change.key.name, change.old.as_deref(), change.new.as_deref());
     if let (Some(old), None) = (&change.old, &change.new) {
         ctx.book.forget(&entry_of(old));
     }
-    let bound = |space: &Space| space.status.as_ref().map(|status| status.namespaces.clone());
-    let asked = |space: &Space| space.metadata.annotations.clone();
-    if !moved(change, |space| (space.metadata.generation, bound(space), asked(space))) {
+    let bound = |space: &'a Space| space.status.as_ref().map(|status| &status.namespaces);
+    if !moved(change, |space| (space.metadata.generation, bound(space), &space.metadata.annotations)) {
         return;
     }
     ctx.queues.spaces.add(change.key.name.clone(), Lane::Normal);
     for space in [&change.old, &change.new].into_iter().flatten() {
-        ctx.queues.managers.add(space.spec.secret_manager_ref.name.clone(), Lane::Normal);
+        // Gathered: it looks at all of its Spaces, and of many that come together at all of them for each.
+        ctx.queues.managers.add_after(space.spec.secret_manager_ref.name.clone(), Lane::Normal, GATHER);
         // Whoever claims the same namespace may have it now, or lose it.
         for namespace in &space.spec.namespaces {
             for claimant in ctx.claims.of(namespace) {
@@ -171,9 +171,9 @@ fn managed(ctx: &Context, change: &Change<SecretMeta>) {
 
 fn own_secret(ctx: &Context, change: &Change<OwnObject>) {
     if let Some(path) = embedded::path_of(&change.key.name) {
-        for space in ctx.caches.spaces.all() {
-            let name = space.key().name;
-            if space.spec.path.as_deref().unwrap_or(&name) == path {
+        for name in ctx.claims.at(path).iter().map(String::as_str).chain([path]) {
+            let space = ctx.caches.spaces.get(&Key::cluster(name));
+            if let Some(space) = space.filter(|space| entry_of(space).path == path) {
                 ctx.add_syncs(&space);
             }
         }

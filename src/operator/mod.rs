@@ -10,6 +10,7 @@ pub mod memory;
 pub mod metrics;
 pub mod pace;
 pub mod permissions;
+mod slim;
 mod standing;
 pub mod telemetry;
 
@@ -48,7 +49,7 @@ use crate::{
         trust::{self, Trust},
     },
     resources::reason::Retry,
-    space::{self, reach::Reach},
+    space::{self, reach::Reach, rush::Rush},
     store::book::Book,
     sync,
 };
@@ -237,6 +238,7 @@ async fn context(
         reach: Reach::new(&metrics),
         doubts: Doubts::default(),
         turnstile: Arc::default(),
+        rush: Rush::default(),
         metrics,
     })
 }

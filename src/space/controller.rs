@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{apply, gather, plan, status};
+use super::{apply, gather, plan, rush, status};
 use crate::{
     cluster::{
         self,
@@ -15,6 +15,7 @@ use crate::{
 
 /// Looks at one Space and does what there is to do. One that has gone leaves everything as it is: it may come back.
 pub async fn look(ctx: &Arc<Context>, name: &str) -> Next {
+    rush::give_way(ctx).await;
     let Some(space) = ctx.caches.spaces.get(&Key::cluster(name)) else { return Next::OnChange };
     let known = gather::known(ctx, space);
     let plan = plan::plan(&known);
@@ -32,8 +33,7 @@ pub async fn look(ctx: &Arc<Context>, name: &str) -> Next {
 async fn write_status(ctx: &Context, space: &Space, new: SpaceStatus) -> cluster::Result<()> {
     let old = space.status.as_ref();
     let written = ctx.cluster.patch_status(space, old, &new).await?;
-    if let Some(mut written) = written {
-        written.metadata.managed_fields = None;
+    if let Some(written) = written {
         tracing::info!(space = %space.key(), bound = new.summary, "a space is as its status says");
         ctx.caches.spaces.put(written);
     }

@@ -7,4 +7,5 @@ mod gather;
 pub mod manager;
 mod plan;
 pub mod reach;
+pub mod rush;
 mod status;

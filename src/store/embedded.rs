@@ -99,8 +99,7 @@ impl Embedded {
             let mut new = old.clone();
             new.entry = Some(counted.clone());
             let written = self.cluster.patch_status(space, Some(&old), &new).await.map_err(|e| from_cluster(&e))?;
-            if let Some(mut written) = written {
-                written.metadata.managed_fields = None;
+            if let Some(written) = written {
                 self.caches.spaces.put(written);
             }
         }

@@ -19,7 +19,7 @@ use crate::{
         queue::{Lane, Next},
     },
     operator::Context,
-    resources::{Reason, SpaceSecretSync, condition::has_reason, owner, reason::Retry},
+    resources::{Reason, SpaceSecretSync, condition::has_reason, reason::Retry},
     store::Store,
 };
 
@@ -111,8 +111,7 @@ async fn write_status(
     }
     ctx.paces.syncs.settled(&key);
     let written = ctx.cluster.patch_status(&*known.sync, old, &new).await?;
-    if let Some(mut written) = written {
-        owner::strip(&mut written.metadata);
+    if let Some(written) = written {
         ctx.caches.syncs.put(written);
     }
     for (reason, message) in status::warnings(old, &new) {

@@ -64,6 +64,11 @@ impl Turnstile {
         std::iter::from_fn(|| gate.next()).map(|(key, _)| key).collect()
     }
 
+    /// How many wait, for whichever store.
+    pub fn depth(&self) -> usize {
+        self.lock().values().flat_map(|gate| &gate.waiting).map(BTreeSet::len).sum()
+    }
+
     fn leave(&self, manager: &str) -> Vec<(Key, Lane)> {
         let mut gates = self.lock();
         let Some(gate) = gates.get_mut(manager) else { return Vec::new() };

@@ -7,10 +7,11 @@ use futures::{StreamExt, stream};
 use k8s_openapi::api::core::v1::{Namespace, Secret};
 use kube::{Api, Client};
 use serde_json::json;
+use spacesync::resources::Space;
 
 use crate::{
     an_unchanged_world::{Counts, admin_of, quiet},
-    tenant::Tenant,
+    tenant::{Tenant, until},
     world::{Operator, World},
 };
 
@@ -107,4 +108,42 @@ async fn two_hundred_syncs_restarted_cost_nothing_and_with_one_changed_exactly_t
     let counts = restarted(&world, &store, &mut operator, spec).await;
     one.until_secret(&[("A", "1")]).await;
     is_of_one(&counts, one, "a spec changed");
+}
+
+/// In the embedded store, made while no operator runs.
+async fn one_of_a_crowd(world: &World, client: Client, number: usize) -> Tenant<'_> {
+    let tenant = Tenant { world, client, name: format!("crowd-{number:03}") };
+    tenant.apply(&Api::<Namespace>::all(tenant.client.clone()), &tenant.name, json!({})).await;
+    tenant.entry(&[("A", "1")]).await;
+    tenant.space(json!({})).await;
+    tenant.sync(json!({})).await;
+    tenant
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_crowd_has_its_secrets_before_its_spaces_tell_of_themselves() {
+    let world = World::start(AuditLevel::Metadata);
+    let admin = Tenant::unbound(&world).await;
+    admin.manager("embedded", json!({"kubernetes": {}})).await;
+    let client = admin.client;
+    let made = stream::iter(0..SYNCS).map(|number| one_of_a_crowd(&world, client.clone(), number));
+    let tenants: Vec<_> = made.buffered(AT_ONCE).collect().await;
+    let operator = world.operator(&[]);
+    for tenant in &tenants {
+        tenant.until_condition("Ready", "True/Synced").await;
+        until::<Space>(Api::all(client.clone()), &tenant.name, "bound", |space| {
+            space.status.as_ref().is_some_and(|status| status.summary.as_deref() == Some("1/1"))
+        })
+        .await;
+    }
+    let of_crowd: Vec<_> =
+        world.requests_of_operator().into_iter().filter(|(_, uri)| uri.contains("/crowd-")).collect();
+    let created = |requests: &[(String, String)], what: &str| {
+        requests.iter().filter(|(verb, uri)| verb == "create" && uri.contains(what)).count()
+    };
+    let half = (0..of_crowd.len()).find(|&end| created(&of_crowd[..end], "/secrets") == SYNCS / 2);
+    let config_maps = created(&of_crowd[..half.expect("half of the Secrets")], "/configmaps");
+    println!("{config_maps} spaces had written when {} syncs had their Secrets", SYNCS / 2);
+    assert!(config_maps <= SYNCS / 20, "{config_maps}: {}", operator.log());
+    assert_eq!(created(&of_crowd, "/configmaps"), SYNCS, "and then they all do");
 }

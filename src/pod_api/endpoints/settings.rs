@@ -144,9 +144,7 @@ fn owned(field: &str, by: &str) -> Problem {
 
 async fn apply<K: Kind>(api: &PodApi, object: &K, change: &Change, dry_run: bool) -> Result<K, Problem> {
     let written = api.cluster.apply_field(object, change.field, change.value.as_ref(), dry_run).await;
-    let mut written = written.map_err(|error| refused(change.field, &error))?;
-    owner::strip(written.meta_mut());
-    Ok(written)
+    written.map_err(|error| refused(change.field, &error))
 }
 
 /// The second write failed after the first, which its trial should have kept from happening: somebody was faster.

@@ -22,7 +22,7 @@ use crate::{
         Error,
         cache::{Item, Key},
     },
-    resources::{Outcome, Reason, SpaceSecretSync, Timestamp, Trigger, condition::find, names::SYNC_REQUESTED, owner},
+    resources::{Outcome, Reason, SpaceSecretSync, Timestamp, Trigger, condition::find, names::SYNC_REQUESTED},
     sync::request::Request,
 };
 
@@ -162,8 +162,7 @@ async fn ask(api: &PodApi, caller: &Caller, sync: &SpaceSecretSync, trigger: Tri
         }
         let value = name(trigger, jiff::Timestamp::now());
         match api.cluster.annotate(&*there, SYNC_REQUESTED, &value).await {
-            Ok(mut written) => {
-                owner::strip(&mut written.metadata);
+            Ok(written) => {
                 api.ctx.caches.syncs.put(written);
                 return Ok(value);
             }
@@ -184,8 +183,7 @@ fn name(trigger: Trigger, now: jiff::Timestamp) -> String {
 
 async fn refresh(api: &PodApi, key: &Key) -> Result<(), Problem> {
     let read = api.cluster.get::<SpaceSecretSync>(Some(&key.namespace), &key.name).await;
-    let mut there = read.map_err(|error| away(&error))?.ok_or_else(gone)?;
-    owner::strip(&mut there.metadata);
+    let there = read.map_err(|error| away(&error))?.ok_or_else(gone)?;
     api.ctx.caches.syncs.put(there);
     Ok(())
 }

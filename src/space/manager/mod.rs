@@ -104,8 +104,7 @@ async fn write_status(ctx: &Context, name: &str, manager: &SecretManager, spaces
     let new = status::build(manager, store, &seen, spaces, Timestamp::now());
     let written = ctx.cluster.patch_status(manager, old, &new).await?;
     ctx.reach.reported(name, new.last_checked.map(|at| at.0));
-    if let Some(mut written) = written {
-        written.metadata.managed_fields = None;
+    if let Some(written) = written {
         ctx.caches.managers.put(written);
     }
     if let Some((reason, message)) = status::warning(old, &new) {
