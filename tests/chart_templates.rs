@@ -38,20 +38,40 @@ fn helm(action: &[&str], more: &[&str]) -> Result<String, String> {
 }
 
 fn template(namespace: &str, more: &[&str]) -> Result<Objects, String> {
+    Ok(named(rendered(namespace, more)?))
+}
+
+fn rendered(namespace: &str, more: &[&str]) -> Result<Vec<Json>, String> {
     let text = helm(&["template", "spacesync"], &[&["--namespace", namespace], more].concat())?;
-    Ok(objects(&text))
+    Ok(parsed(&text))
 }
 
 /// By kind and name.
 type Objects = BTreeMap<String, Json>;
 
 fn objects(yaml: &str) -> Objects {
+    named(parsed(yaml))
+}
+
+fn parsed(yaml: &str) -> Vec<Json> {
     let all: Vec<Json> = serde_saphyr::from_multiple(yaml).expect("YAML");
-    let named = |object: Json| {
-        let text = |value: &Json| value.as_str().unwrap_or_default().to_owned();
-        (format!("{} {}", text(&object["kind"]), text(&object["metadata"]["name"])), object)
+    all.into_iter().filter(Json::is_object).collect()
+}
+
+fn named(all: Vec<Json>) -> Objects {
+    let text = |value: &Json| value.as_str().unwrap_or_default().to_owned();
+    let name = |object: &Json| format!("{} {}", text(&object["kind"]), text(&object["metadata"]["name"]));
+    all.into_iter().map(|object| (name(&object), object)).collect()
+}
+
+/// The same, with their namespaces: where some are served there is a role of one name in each.
+fn placed(all: Vec<Json>) -> Objects {
+    let place = |object: &Json| object["metadata"]["namespace"].as_str().unwrap_or_default().to_owned();
+    let one = |object: Json| {
+        let place = place(&object);
+        named(vec![object]).into_iter().map(move |(name, object)| (format!("{name} {place}"), object))
     };
-    all.into_iter().filter(Json::is_object).map(named).collect()
+    all.into_iter().flat_map(one).collect()
 }
 
 /// The objects of a kustomization and of those that it names.
@@ -102,6 +122,46 @@ fn it_makes_the_objects_of_deploy() {
 }
 
 #[test]
+fn for_some_namespaces_only_it_makes_the_objects_of_deploy_namespaced() {
+    const WATCHED: &str = "newsroom-dev";
+    // The operator's own is none of those that are served.
+    let set = format!("--set=watchNamespaces={{{WATCHED},{NAMESPACE}}}");
+    let mut made = without_marks(placed(rendered(NAMESPACE, &[&set]).expect("objects")));
+    let mut wanted: Vec<Json> = kustomized(&repository("deploy")).into_values().collect();
+    let replaced = parsed(&read("deploy/rbac.yaml"));
+    wanted.retain(|object| object["kind"] != "Namespace" && !replaced.contains(object));
+    wanted.extend(parsed(&read("deploy/namespaced/rbac.yaml")));
+    let within = |mut object: Json| {
+        object["metadata"]["namespace"] = json!(WATCHED);
+        object
+    };
+    wanted.extend(parsed(&read("deploy/namespaced/watched.yaml")).into_iter().map(within));
+    let env = made.get_mut(&format!("Deployment spacesync {NAMESPACE}")).expect("the operator");
+    let env = env["spec"]["template"]["spec"]["containers"][0]["env"].as_array_mut().expect("its environment");
+    let told =
+        env.iter().position(|variable| variable["name"] == "SPACESYNC_WATCH_NAMESPACES").expect("what it watches");
+    assert_eq!(env.remove(told)["value"], format!("{WATCHED},{NAMESPACE}"));
+    let wanted = placed(wanted);
+    assert_eq!(made.keys().collect::<Vec<_>>(), wanted.keys().collect::<Vec<_>>());
+    for (name, object) in &wanted {
+        assert_eq!(&made[name], object, "{name}: deploy/namespaced/ is right, the chart left");
+    }
+}
+
+#[test]
+fn for_some_namespaces_only_tenants_have_the_roles_that_they_have_anyway() {
+    let [all, some] = ["deploy/rbac.yaml", "deploy/namespaced/rbac.yaml"].map(|path| objects(&read(path)));
+    for same in [
+        "ServiceAccount spacesync",
+        "ClusterRoleBinding spacesync-operator",
+        "ClusterRole spacesync-edit",
+        "ClusterRole spacesync-view",
+    ] {
+        assert_eq!(all[same], some[same], "{same}");
+    }
+}
+
+#[test]
 fn its_definitions_are_those_that_the_code_makes() {
     for (name, text) in spacesync::cli::crds::files().expect("definitions") {
         let path = format!("charts/spacesync/files/crds/{name}");
@@ -112,7 +172,8 @@ fn its_definitions_are_those_that_the_code_makes() {
 #[test]
 fn in_another_namespace_nothing_names_the_usual_one() {
     let made = template("elsewhere", &[]).expect("objects");
-    for (name, object) in &made {
+    let some = placed(rendered("elsewhere", &["--set=watchNamespaces={newsroom-dev}"]).expect("objects"));
+    for (name, object) in made.iter().chain(&some) {
         // Descriptions of fields may name it.
         if object["kind"] != "CustomResourceDefinition" {
             assert!(!object.to_string().contains(NAMESPACE), "{name}: {object}");
@@ -132,10 +193,14 @@ fn helm_finds_nothing_to_complain_of() {
 #[test]
 fn an_api_server_takes_all_of_it_to_the_letter() {
     kubectl(&format!("create namespace {NAMESPACE}"), "").done();
+    // Those of chart/everything.yaml.
+    for watched in ["team-a", "team-b"] {
+        kubectl(&format!("create namespace {watched}"), "").done();
+    }
     kubectl(&format!("label namespace {NAMESPACE} pod-security.kubernetes.io/warn=restricted"), "").done();
     for values in [vec![], vec!["--values".to_owned(), everything().to_string_lossy().into_owned()]] {
         let more: Vec<&str> = values.iter().map(String::as_str).collect();
-        let mut made = template(NAMESPACE, &more).expect("objects");
+        let mut made = placed(rendered(NAMESPACE, &more).expect("objects"));
         // Of kinds that others define.
         made.retain(|name, _| !name.starts_with("ServiceMonitor") && !name.starts_with("Certificate "));
         let list = json!({"apiVersion": "v1", "kind": "List", "items": made.into_values().collect::<Vec<_>>()});
@@ -222,6 +287,8 @@ fn a_value_that_cannot_be_right_is_refused_by_its_name() {
     for (value, says) in [
         ("replica=3", "additional properties 'replica' not allowed"),
         ("replicas=0", "at '/replicas': minimum: got 0, want 1"),
+        ("watchNamespaces={*}", "at '/watchNamespaces/0'"),
+        ("watchNamespaces={a,a}", "at '/watchNamespaces'"),
         ("rolloutsAtOnce=0", "at '/rolloutsAtOnce': minimum: got 0, want 1"),
         ("image.digest=latest", "at '/image/digest'"),
         ("image.pullPolicy=Sometimes", "at '/image/pullPolicy'"),

@@ -76,6 +76,11 @@ pub struct OperatorArgs {
     /// The operator's own namespace: the embedded store's Secrets, the stores' credentials and the lease are there
     #[arg(long, env = "SPACESYNC_NAMESPACE", hide_env_values = true, default_value = DEFAULT_NAMESPACE)]
     pub namespace: String,
+    /// The only namespaces that are served, separated by commas, so that the operator needs rights in these alone
+    /// (deploy/namespaced/) [default: the whole cluster]
+    #[arg(long, env = "SPACESYNC_WATCH_NAMESPACES", hide_env_values = true, value_name = "NAMESPACES")]
+    #[arg(value_delimiter = ',', value_parser = namespace)]
+    pub watch_namespaces: Vec<String>,
     /// Where /healthz, /readyz and /metrics are served, over plain HTTP
     #[arg(long, env = "SPACESYNC_METRICS_LISTEN", hide_env_values = true, value_name = "ADDRESS:PORT")]
     #[arg(default_value = "0.0.0.0:8080")]
@@ -142,6 +147,17 @@ fn https(text: &str) -> Result<Url, String> {
     if url.scheme() == "https" && host { Ok(url) } else { Err("must begin with https:// and name a host".to_owned()) }
 }
 
+/// The API server refuses any other name.
+fn namespace(text: &str) -> Result<String, String> {
+    let name = text.trim();
+    let inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    let is_name =
+        (1..=63).contains(&name.len()) && name.chars().all(inner) && !name.starts_with('-') && !name.ends_with('-');
+    let says =
+        "must be names of namespaces, separated by commas, such as newsroom-dev,newsroom; patterns are not supported";
+    if is_name { Ok(name.to_owned()) } else { Err(says.to_owned()) }
+}
+
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory;
@@ -179,8 +195,19 @@ mod tests {
     }
 
     #[test]
+    fn namespaces_to_watch_are_names_separated_by_commas() {
+        let watched = |text: &str| operator(&[&format!("--watch-namespaces={text}")]).map(|args| args.watch_namespaces);
+        assert_eq!(watched("newsroom-dev, b").unwrap(), ["newsroom-dev", "b"]);
+        for bad in ["", "a,", "a b", "*", "A", "-a", "a-", "a.b", &"a".repeat(64)] {
+            let said = watched(bad).unwrap_err().to_string();
+            assert!(said.contains("must be names of namespaces, separated by commas"), "{bad}: {said}");
+        }
+    }
+
+    #[test]
     fn without_flags_the_defaults_hold() {
         let args = operator(&[]).unwrap();
+        assert!(args.watch_namespaces.is_empty());
         assert_eq!((args.namespace.as_str(), args.log_format), ("spacesync-system", LogFormat::Json));
         assert_eq!(args.rollouts_at_once, 5);
         assert!(operator(&["--rollouts-at-once", "0"]).is_err(), "nothing would ever restart");

@@ -4,9 +4,9 @@
 //! fan-out is our own. What a cache need not know is left out by a projection before it gets in.
 
 use std::{
-    collections::{HashMap, VecDeque},
-    fmt::Debug,
-    sync::{Arc, OnceLock, RwLock},
+    collections::{BTreeMap, HashMap, VecDeque},
+    fmt::{self, Debug},
+    sync::{Arc, Mutex, OnceLock, RwLock},
     time::Duration,
 };
 
@@ -42,8 +42,8 @@ impl Key {
     }
 }
 
-impl std::fmt::Display for Key {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.namespace.is_empty() { f.write_str(&self.name) } else { write!(f, "{}/{}", self.namespace, self.name) }
     }
 }
@@ -84,13 +84,43 @@ pub struct Change<T> {
 
 type Listener<T> = Box<dyn Fn(&Change<T>) + Send + Sync>;
 
-/// How a watch fares.
+/// What one watch tells of.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Part {
+    /// All items.
+    All,
+    /// Those of one namespace.
+    Namespace(String),
+    /// The one of this name, which is in no namespace.
+    Object(String),
+}
+
+impl Part {
+    fn holds(&self, key: &Key) -> bool {
+        match self {
+            Self::All => true,
+            Self::Namespace(namespace) => key.namespace == *namespace,
+            Self::Object(name) => key.name == *name,
+        }
+    }
+
+    /// What the API server says of the watch, with a word on which it is.
+    fn word(&self, words: &str) -> String {
+        match self {
+            Self::All => words.to_owned(),
+            Self::Namespace(namespace) => format!("in namespace {namespace}: {words}"),
+            Self::Object(name) => format!("{name}: {words}"),
+        }
+    }
+}
+
+/// How a watch fares, from well to worse.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Health {
-    /// The first list has not come yet.
-    Starting,
     /// Everything is known.
     Synced,
+    /// The first list has not come yet.
+    Starting,
     /// It fails, in the API server's words.
     Failing(String),
     /// It cannot work as things are, in the API server's words: a definition or a permission is missing.
@@ -110,6 +140,43 @@ impl Health {
             },
             _ => Self::Failing("the API server cannot be reached".into()),
         }
+    }
+
+    fn rank(&self) -> u8 {
+        match self {
+            Self::Synced => 0,
+            Self::Starting => 1,
+            Self::Failing(_) => 2,
+            Self::Refused(_) => 3,
+        }
+    }
+
+    /// The same, with a word on which watch it is about.
+    fn of_part(self, part: &Part) -> Self {
+        match self {
+            Self::Failing(words) => Self::Failing(part.word(&words)),
+            Self::Refused(words) => Self::Refused(part.word(&words)),
+            well => well,
+        }
+    }
+}
+
+/// How one of a cache's watches fares, and whether its first list has come, ever.
+struct Standing {
+    health: Health,
+    complete: bool,
+}
+
+impl Default for Standing {
+    fn default() -> Self {
+        Self { health: Health::Starting, complete: false }
+    }
+}
+
+impl Standing {
+    /// Whether this was known once, and is of a namespace whose role has been taken away since.
+    fn is_shut(&self, part: &Part) -> bool {
+        self.complete && matches!((part, &self.health), (Part::Namespace(_), Health::Refused(_)))
     }
 }
 
@@ -177,7 +244,7 @@ fn find<T: Item>(sorted: &[Arc<T>], key: &Key) -> Result<usize, usize> {
 pub struct Cache<T> {
     items: RwLock<Items<T>>,
     listener: OnceLock<Listener<T>>,
-    health: watch::Sender<Health>,
+    parts: Mutex<BTreeMap<Part, Standing>>,
     complete: watch::Sender<bool>,
     changes: watch::Sender<u64>,
 }
@@ -187,7 +254,7 @@ impl<T> Default for Cache<T> {
         Self {
             items: RwLock::default(),
             listener: OnceLock::new(),
-            health: watch::Sender::new(Health::Starting),
+            parts: Mutex::default(),
             complete: watch::Sender::new(false),
             changes: watch::Sender::new(0),
         }
@@ -263,21 +330,24 @@ impl<T: Item> Cache<T> {
         }
     }
 
-    /// Takes a whole list in: what is not in it has gone.
-    fn replace(&self, mut list: Vec<Arc<T>>) {
+    /// Takes the whole list of a part in: what is of that part and not in it has gone.
+    fn replace(&self, part: &Part, mut list: Vec<Arc<T>>) {
         // As etcd keeps them, which is nearly this order already.
         list.sort_by(|a, b| a.place().cmp(&b.place()));
         // The list is at least as new. What was made after it is newer, and comes again by the watch.
         let version = list.iter().map(|item| item.resource_version()).max().unwrap_or_default();
         let known: Vec<_> = self.all().iter().map(|item| item.key()).collect();
-        for key in known.into_iter().filter(|key| find(&list, key).is_err()) {
+        for key in known.into_iter().filter(|key| part.holds(key) && find(&list, key).is_err()) {
             self.remove_at(&key, version);
         }
         for item in list {
             self.take_in(item);
         }
-        self.health.send_replace(Health::Synced);
-        self.complete.send_replace(true);
+        let mut parts = self.parts();
+        parts.insert(part.clone(), Standing { health: Health::Synced, complete: true });
+        if parts.values().all(|standing| standing.complete) {
+            self.complete.send_replace(true);
+        }
     }
 
     /// Wakes whoever waits for one item to become something.
@@ -285,26 +355,51 @@ impl<T: Item> Cache<T> {
         self.changes.subscribe()
     }
 
-    /// How the watch fares.
+    /// How the watches fare: as the one that fares worst. A namespace out of which the operator was shut is not among them.
     pub fn health(&self) -> Health {
-        self.health.borrow().clone()
+        let parts = self.parts();
+        // Of those that fare alike the last is taken, so the first comes last.
+        let others = parts.iter().rev().filter(|(part, standing)| !standing.is_shut(part));
+        let worst = others.max_by_key(|(_, standing)| standing.health.rank());
+        worst.map_or(Health::Starting, |(part, standing)| standing.health.clone().of_part(part))
     }
 
-    /// Whether a first list has come, ever.
+    /// Why the operator was shut out of namespaces: whoever rules one could otherwise keep it from all others.
+    pub fn shut_out(&self) -> Vec<String> {
+        let words = |(part, standing): (&Part, &Standing)| match &standing.health {
+            Health::Refused(words) if standing.is_shut(part) => Some(part.word(words)),
+            _ => None,
+        };
+        self.parts().iter().filter_map(words).collect()
+    }
+
+    /// Whether a first list of every part has come, ever.
     pub fn is_complete(&self) -> bool {
         *self.complete.borrow()
     }
 
-    /// Waits for the first list.
+    /// Waits for the first list of every part.
     pub async fn completed(&self) {
         let mut complete = self.complete.subscribe();
         // The sender lives as long as `self`.
         let _ = complete.wait_for(|done| *done).await;
     }
 
-    /// Keeps the cache in step with the cluster, for good.
-    pub async fn watch<K>(&self, api: Api<K>, config: watcher::Config, project: fn(K) -> Option<T>)
-    where
+    /// Tells of a part that will be watched. Without it the cache is not complete; called before any watch begins.
+    pub fn expect(&self, part: Part) {
+        self.parts().insert(part, Standing::default());
+    }
+
+    /// Keeps a part of the cache in step with the cluster, for good. While its namespace does `not_exist`, nothing is in
+    /// it, and its role is not there either.
+    pub async fn watch<K>(
+        &self,
+        part: Part,
+        api: Api<K>,
+        config: watcher::Config,
+        project: fn(K) -> Option<T>,
+        not_exist: impl Fn(&Part) -> bool,
+    ) where
         K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
     {
         let mut events = watcher::watcher(api.clone(), config.clone().streaming_lists()).boxed();
@@ -319,7 +414,7 @@ impl<T: Item> Cache<T> {
                         list.push(Arc::new(item));
                     }
                 }
-                Ok(Event::InitDone) => self.replace(std::mem::take(&mut list)),
+                Ok(Event::InitDone) => self.replace(&part, std::mem::take(&mut list)),
                 Ok(Event::Apply(object)) => {
                     if let Some(item) = project(object) {
                         self.put(item);
@@ -336,20 +431,23 @@ impl<T: Item> Cache<T> {
                     continue;
                 }
                 Err(error) => {
-                    self.health.send_replace(Health::of(&error));
+                    self.parts().entry(part.clone()).or_default().health = Health::of(&error);
+                    if not_exist(&part) {
+                        self.replace(&part, Vec::new());
+                    }
+                    while not_exist(&part) {
+                        tokio::time::sleep(LONGEST_PAUSE).await;
+                    }
                     tokio::time::sleep(pause).await;
                     pause = (pause * 2).min(LONGEST_PAUSE);
                     continue;
                 }
             }
             pause = Duration::from_millis(100);
-            self.health.send_if_modified(|health| {
-                let healed = matches!(health, Health::Failing(_) | Health::Refused(_)) && self.is_complete();
-                if healed {
-                    *health = Health::Synced;
-                }
-                healed
-            });
+            // Whatever comes shows that a watch works again that had failed.
+            if let Some(standing) = self.parts().get_mut(&part).filter(|standing| standing.complete) {
+                standing.health = Health::Synced;
+            }
         }
     }
 
@@ -358,6 +456,10 @@ impl<T: Item> Cache<T> {
             listener(change);
         }
         self.changes.send_modify(|n| *n += 1);
+    }
+
+    fn parts(&self) -> std::sync::MutexGuard<'_, BTreeMap<Part, Standing>> {
+        self.parts.lock().expect("no code panics while it holds the lock")
     }
 
     fn read(&self) -> std::sync::RwLockReadGuard<'_, Items<T>> {
@@ -429,7 +531,7 @@ mod tests {
         let (cache, seen) = cache();
         cache.put(object("a", 1));
         cache.put(object("b", 2));
-        cache.replace([object("b", 2), object("c", 3)].map(Arc::new).into());
+        cache.replace(&Part::All, list([object("b", 2), object("c", 3)]));
         assert_eq!(*seen.lock().unwrap(), ["ns/a new", "ns/b new", "ns/a gone", "ns/c new"]);
         assert!(cache.is_complete());
     }
@@ -459,7 +561,7 @@ mod tests {
     fn what_was_made_after_a_list_comes_back_by_the_watch() {
         let (cache, _) = cache();
         cache.put(object("made", 7));
-        cache.replace([object("b", 5)].map(Arc::new).into());
+        cache.replace(&Part::All, list([object("b", 5)]));
         cache.put(object("made", 7));
         assert_eq!(cache.len(), 2);
     }
@@ -475,13 +577,83 @@ mod tests {
         assert_eq!(cache.len(), 1);
     }
 
+    fn object_in(namespace: &str, name: &str, version: u64) -> ConfigMap {
+        let mut object = object(name, version);
+        object.metadata.namespace = Some(namespace.to_owned());
+        object
+    }
+
+    fn list(objects: impl IntoIterator<Item = ConfigMap>) -> Vec<Arc<ConfigMap>> {
+        objects.into_iter().map(Arc::new).collect()
+    }
+
+    #[test]
+    fn a_list_of_one_namespace_removes_nothing_of_another() {
+        let (cache, seen) = cache();
+        let [a, b] = ["a", "b"].map(|name| Part::Namespace(name.into()));
+        cache.replace(&a, list([object_in("a", "one", 1), object_in("a", "two", 1)]));
+        cache.replace(&b, list([object_in("b", "one", 9)]));
+        cache.replace(&a, list([object_in("a", "two", 1)]));
+        assert_eq!(*seen.lock().unwrap(), ["a/one new", "a/two new", "b/one new", "a/one gone"]);
+        cache.replace(&b, list([]));
+        let left: Vec<_> = cache.all().iter().map(|object| object.key().to_string()).collect();
+        assert_eq!(left, ["a/two"]);
+    }
+
+    #[test]
+    fn a_list_of_one_object_removes_no_other() {
+        let (cache, _) = cache();
+        let [a, b] = ["a", "b"].map(|name| Part::Object(name.into()));
+        cache.replace(&a, list([object_in("", "a", 1)]));
+        cache.replace(&b, list([object_in("", "b", 2)]));
+        cache.replace(&a, list([]));
+        assert_eq!(cache.all().iter().map(|object| object.name_any()).collect::<Vec<_>>(), ["b"]);
+    }
+
+    #[test]
+    fn a_cache_is_complete_when_each_of_its_watches_is_and_fares_as_the_one_that_fares_worst() {
+        let (cache, _) = cache();
+        let [a, b] = ["a", "b"].map(|name| Part::Namespace(name.into()));
+        let fares = |part: &Part, health: Health| cache.parts().get_mut(part).unwrap().health = health;
+        for part in [&a, &b] {
+            cache.expect(part.clone());
+        }
+        cache.replace(&a, list([]));
+        assert!(!cache.is_complete(), "b is not known");
+        assert_eq!(cache.health(), Health::Starting);
+        cache.replace(&b, list([]));
+        assert!(cache.is_complete());
+        assert_eq!(cache.health(), Health::Synced);
+        fares(&a, Health::Failing("away".into()));
+        assert_eq!(cache.health(), Health::Failing("in namespace a: away".into()));
+        let health = Health::Refused("forbidden".into());
+        cache.parts().insert(b.clone(), Standing { health: health.clone(), complete: false });
+        assert_eq!(cache.health(), Health::Refused("in namespace b: forbidden".into()));
+        cache.parts().insert(a, Standing { health, complete: false });
+        assert_eq!(cache.health(), Health::Refused("in namespace a: forbidden".into()));
+    }
+
+    #[test]
+    fn one_namespace_that_shuts_the_operator_out_stands_in_the_way_of_no_other() {
+        let (cache, _) = cache();
+        let [a, b] = ["a", "b"].map(|name| Part::Namespace(name.into()));
+        for part in [&a, &b] {
+            cache.replace(part, list([]));
+        }
+        cache.parts().get_mut(&b).unwrap().health = Health::Refused("forbidden".into());
+        assert!(cache.is_complete() && cache.health() == Health::Synced);
+        assert_eq!(cache.shut_out(), ["in namespace b: forbidden"]);
+        // That nothing is known of any namespace is another matter.
+        let health = Health::Refused("forbidden".into());
+        cache.parts().insert(Part::All, Standing { health: health.clone(), complete: true });
+        assert_eq!(cache.health(), health);
+    }
+
     #[test]
     fn a_namespace_holds_only_its_own() {
         let (cache, _) = cache();
         cache.put(object("a", 1));
-        let mut other = object("b", 2);
-        other.metadata.namespace = Some("ns-2".into());
-        cache.put(other);
+        cache.put(object_in("ns-2", "b", 2));
         let names: Vec<_> = cache.in_namespace("ns").iter().map(|o| o.name_any()).collect();
         assert_eq!(names, ["a"]);
     }

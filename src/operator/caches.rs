@@ -1,22 +1,24 @@
-//! Everything that is watched: one watch a kind, and no value in any of them.
+//! Everything that is watched: one watch a kind, or one for each namespace where only some are served; and no value in
+//! any of them.
 
 use std::sync::{Arc, Mutex};
 
 use futures::future::join_all;
 use k8s_openapi::api::{
     apps::v1::{Deployment, StatefulSet},
-    core::v1::{ConfigMap, Namespace, Pod, Secret},
+    core::v1::{ConfigMap, Namespace, Secret},
 };
 use kube::{
     Api, Client,
-    core::{ObjectMeta, PartialObjectMeta},
+    core::{NamespaceResourceScope, ObjectMeta, PartialObjectMeta},
     runtime::watcher,
 };
 use tokio::task::JoinSet;
 
+use super::scope::Scope;
 use crate::{
     cluster::{
-        cache::{Cache, Health, Item, version_number},
+        cache::{Cache, Health, Item, Key, Part, version_number},
         secrets::{OwnObject, SecretMeta},
     },
     delivery::{
@@ -173,56 +175,50 @@ impl Caches {
     }
 
     /// Keeps every cache in step, until the set is dropped.
-    pub fn watch(self: &Arc<Self>, client: &Client, namespace: &str) -> JoinSet<()> {
+    pub fn watch(self: &Arc<Self>, client: &Client, namespace: &str, scope: &Scope) -> JoinSet<()> {
         let mut tasks = JoinSet::new();
         let everything = watcher::Config::default;
         let labelled = |selector| watcher::Config::default().labels(selector);
-        let named = |field: String| watcher::Config::default().fields(&field);
+        let named = |name: &str| watcher::Config::default().fields(&format!("metadata.name={name}"));
         macro_rules! watch {
-            ($cache:ident, $api:expr, $config:expr, $project:expr) => {{
-                let (caches, api, config) = (self.clone(), $api, $config);
-                tasks.spawn(async move { caches.$cache.watch(api, config, $project).await });
+            ($cache:ident, $part:expr, $api:expr, $config:expr, $project:expr) => {{
+                let (caches, part, api, config) = (self.clone(), $part, $api, $config);
+                caches.$cache.expect(part.clone());
+                tasks.spawn(async move {
+                    let not_exist = |part: &Part| matches!(part, Part::Namespace(name) if caches.lack(name));
+                    caches.$cache.watch(part, api, config, $project, not_exist).await;
+                });
             }};
         }
-        let all = client.clone();
-        watch!(managers, Api::all(all.clone()), everything(), Some);
-        watch!(spaces, Api::all(all.clone()), everything(), Some);
-        watch!(syncs, Api::all(all.clone()), everything(), Some);
-        watch!(flow_apps, Api::all(all.clone()), everything(), Some);
-        watch!(managed, Api::<PartialObjectMeta<Secret>>::all(all.clone()), labelled(SYNC), SecretMeta::project);
-        watch!(
-            own_secrets,
-            Api::<PartialObjectMeta<Secret>>::namespaced(all.clone(), namespace),
-            everything(),
-            OwnObject::project
-        );
-        watch!(
-            own_config_maps,
-            Api::<PartialObjectMeta<ConfigMap>>::namespaced(all.clone(), namespace),
-            everything(),
-            OwnObject::project
-        );
-        watch!(
-            api_config_maps,
-            Api::<PartialObjectMeta<ConfigMap>>::all(all.clone()),
-            named(format!("metadata.name={API_CONFIG_MAP}")),
-            ObjectView::project
-        );
-        watch!(pods, Api::<Pod>::all(all.clone()), labelled(FLOW_APP), PodView::project);
-        watch!(
-            deployments,
-            Api::<PartialObjectMeta<Deployment>>::all(all.clone()),
-            everything(),
-            WorkloadMeta::deployment
-        );
-        watch!(
-            stateful_sets,
-            Api::<PartialObjectMeta<StatefulSet>>::all(all.clone()),
-            everything(),
-            WorkloadMeta::stateful_set
-        );
-        watch!(namespaces, Api::<PartialObjectMeta<Namespace>>::all(all), everything(), ObjectView::project);
+        let all = || client.clone();
+        watch!(managers, Part::All, Api::all(all()), everything(), Some);
+        watch!(spaces, Part::All, Api::all(all()), everything(), Some);
+        let own = || Api::<PartialObjectMeta<Secret>>::namespaced(all(), namespace);
+        watch!(own_secrets, Part::All, own(), everything(), OwnObject::project);
+        let own = || Api::<PartialObjectMeta<ConfigMap>>::namespaced(all(), namespace);
+        watch!(own_config_maps, Part::All, own(), everything(), OwnObject::project);
+        for part in scope.parts() {
+            watch!(syncs, part.clone(), of(client, &part), everything(), Some);
+            watch!(flow_apps, part.clone(), of(client, &part), everything(), Some);
+            watch!(managed, part.clone(), of(client, &part), labelled(SYNC), SecretMeta::project);
+            let api = of::<PartialObjectMeta<ConfigMap>>(client, &part);
+            watch!(api_config_maps, part.clone(), api, named(API_CONFIG_MAP), ObjectView::project);
+            watch!(pods, part.clone(), of(client, &part), labelled(FLOW_APP), PodView::project);
+            let api = of::<PartialObjectMeta<Deployment>>(client, &part);
+            watch!(deployments, part.clone(), api, everything(), WorkloadMeta::deployment);
+            let api = of::<PartialObjectMeta<StatefulSet>>(client, &part);
+            watch!(stateful_sets, part.clone(), api, everything(), WorkloadMeta::stateful_set);
+        }
+        for part in scope.namespaces() {
+            let config = if let Part::Object(name) = &part { named(name) } else { everything() };
+            watch!(namespaces, part, Api::<PartialObjectMeta<Namespace>>::all(all()), config, ObjectView::project);
+        }
         tasks
+    }
+
+    /// Whether a namespace that is served is known not to exist.
+    pub fn lack(&self, namespace: &str) -> bool {
+        self.namespaces.is_complete() && self.namespaces.get(&Key::cluster(namespace)).is_none()
     }
 
     /// Waits until everything is known once.
@@ -240,6 +236,14 @@ impl Caches {
             Health::Failing(why) | Health::Refused(why) => Some(format!("{name}: {why}")),
         });
         all.into_iter().flatten().collect()
+    }
+
+    /// Namespaces out of which the operator was shut, with the API server's words.
+    pub fn notes(&self) -> Vec<String> {
+        let all: Vec<Vec<String>> = each_cache!(self, |name, cache| {
+            cache.shut_out().into_iter().map(|words| format!("{name}: {words}")).collect()
+        });
+        all.concat()
     }
 
     /// Says why the watches cannot begin yet, or that they can.
@@ -260,5 +264,16 @@ impl Caches {
             Health::Starting | Health::Synced => Some(format!("{name}: not listed yet")),
         });
         all.into_iter().flatten().collect()
+    }
+}
+
+/// The objects of a part.
+fn of<K>(client: &Client, part: &Part) -> Api<K>
+where
+    K: kube::Resource<DynamicType = (), Scope = NamespaceResourceScope>,
+{
+    match part {
+        Part::Namespace(namespace) => Api::namespaced(client.clone(), namespace),
+        Part::All | Part::Object(_) => Api::all(client.clone()),
     }
 }

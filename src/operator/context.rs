@@ -14,6 +14,7 @@ use super::{
     fanout::GATHER,
     metrics::{Metrics, WriteLabels},
     pace::Pace,
+    scope::Scope,
 };
 use crate::{
     cluster::{
@@ -35,6 +36,8 @@ use crate::{
 pub struct Settings {
     /// The namespace that it runs in, and where credentials and embedded entries are.
     pub namespace: String,
+    /// Which namespaces it serves.
+    pub scope: Scope,
     /// What pods are told.
     pub api_url: String,
     /// How many workloads may roll for a new revision at once.

@@ -10,6 +10,7 @@ pub mod memory;
 pub mod metrics;
 pub mod pace;
 pub mod permissions;
+pub mod scope;
 mod slim;
 mod standing;
 pub mod telemetry;
@@ -33,6 +34,7 @@ use self::{
     lease::Lead,
     metrics::{Controller, LookLabels, LookResult, Metrics},
     permissions::Permissions,
+    scope::Scope,
 };
 use crate::{
     cli::OperatorArgs,
@@ -70,13 +72,14 @@ const LOOK: Duration = Duration::from_mins(1);
 /// Runs the operator until SIGTERM or Ctrl-C.
 pub async fn run(args: OperatorArgs) -> anyhow::Result<()> {
     telemetry::init_logging(args.log_format);
+    let scope = Scope::of(&args.watch_namespaces, &args.namespace).map_err(anyhow::Error::msg)?;
     let config =
         Config::infer().await.context("no cluster: neither a pod's service account nor a usable KUBECONFIG")?;
     let refused = Arc::<Notify>::default();
     let free = Cluster::new(&config, Arc::new(|| true))?.with_bell(refused.clone());
     let metrics = Arc::new(Metrics::default());
     let caches = Arc::new(Caches::default());
-    let settings = settings(&args);
+    let settings = settings(&args, &scope);
     let names = Names::new(&settings.api_url, &settings.namespace).context("--api-url names no host")?;
     let trust = Arc::new(Trust::new(names));
     let permissions = Arc::<Permissions>::default();
@@ -84,7 +87,8 @@ pub async fn run(args: OperatorArgs) -> anyhow::Result<()> {
     let _served = telemetry::serve(args.metrics_listen, seen.0, seen.1, seen.2, may).await?;
     let listener = server::bind(args.api_listen).await?;
     let mut asking = JoinSet::new();
-    asking.spawn(permissions.watch(Cluster::new(&config, Arc::new(|| true))?, args.namespace.clone(), refused.clone()));
+    let asks = Cluster::new(&config, Arc::new(|| true))?;
+    asking.spawn(permissions.watch(asks, settings.clone(), caches.clone(), refused.clone()));
     let lead = Lead::start(free.clone(), &args.namespace);
     let may_write = {
         let lead = lead.clone();
@@ -100,9 +104,9 @@ pub async fn run(args: OperatorArgs) -> anyhow::Result<()> {
         ctx = context(settings, &free, cluster, caches, metrics, trust, may_write) => ctx,
     };
     fanout::connect(&ctx);
-    let _watches = ctx.caches.watch(ctx.cluster.client(), &args.namespace);
+    let _watches = ctx.caches.watch(ctx.cluster.client(), &args.namespace, &scope);
     let mut server = Server::start(listener, PodApi::new(ctx.clone(), free.clone()));
-    tracing::info!(namespace = args.namespace, "started");
+    tracing::info!(namespace = args.namespace, serves = %scope, "started");
     tokio::select! {
         () = &mut stop => {}
         () = terms(&ctx, &lead) => {}
@@ -243,10 +247,11 @@ async fn context(
     })
 }
 
-fn settings(args: &OperatorArgs) -> Settings {
+fn settings(args: &OperatorArgs, scope: &Scope) -> Settings {
     let service = || format!("https://spacesync.{}.svc:8443", args.namespace);
     let api_url = args.api_url.as_ref().map_or_else(service, |url| url.as_str().trim_end_matches('/').to_owned());
-    Settings { namespace: args.namespace.clone(), api_url, rollouts_at_once: usize::from(args.rollouts_at_once) }
+    let rollouts_at_once = usize::from(args.rollouts_at_once);
+    Settings { namespace: args.namespace.clone(), scope: scope.clone(), api_url, rollouts_at_once }
 }
 
 async fn patiently<T>(caches: &Caches, attempt: impl AsyncFn() -> anyhow::Result<T>) -> T {

@@ -105,6 +105,7 @@ async fn readyz(State(seen): State<Seen>) -> impl IntoResponse {
     let status = if problems.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let mut lines = if problems.is_empty() { vec!["ok".to_owned()] } else { problems };
     lines.extend(seen.permissions.notes());
+    lines.extend(seen.caches.notes());
     lines.extend(seen.trust.notes());
     (status, lines.into_iter().map(|line| line + "\n").collect::<String>())
 }

@@ -172,6 +172,11 @@ impl Authenticator {
         if let Some(pod) = ctx.caches.pods.get(&key).filter(|pod| pod.uid == identity.uid) {
             return Ok(pod);
         }
+        // Not asked for: it might not be read.
+        if !ctx.settings.scope.serves(&identity.namespace) {
+            let detail = "the operator does not watch the pod's namespace; an admin adds it to --watch-namespaces";
+            return Err(self.refuse(digest, source, Problem::new(What::NoFlowApp, detail)));
+        }
         let read = self.in_turn(source, self.cluster.get::<Pod>(Some(&identity.namespace), &identity.name)).await?;
         let pod = read.map_err(|error| away(&error))?;
         let pod = pod.filter(|pod| pod.metadata.uid.as_ref() == Some(&identity.uid));

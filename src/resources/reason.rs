@@ -141,6 +141,7 @@ reasons! {
     Waiting              => Warning, OnChange, "{namespaces}: another space has it; annotate this Space spacesync.dev/take-over=<namespace> to take it over";
     OperatorNamespace    => Warning, OnChange, "namespace {ns} is the operator's own and cannot be bound";
     ConfigMapConflict    => Warning, SLOW,     "ConfigMap spacesync-api in {namespaces} exists and is not ours; remove it";
+    NamespaceNotWatched  => Warning, OnChange, "{namespaces}: not served, for the operator watches other namespaces only; add it to --watch-namespaces and apply deploy/namespaced/watched.yaml there (chart: watchNamespaces)";
     NamespaceNotFound    => Quiet,   OnChange, "bound as soon as they exist: {namespaces}";
     BindingFailed        => Warning, SLOW,     "not all could be written in {namespaces}: {why}";
     // --- a secret manager

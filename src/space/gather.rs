@@ -38,6 +38,8 @@ pub struct KnownNamespace {
     pub claim: Option<Claim>,
     /// Whether any space has it.
     pub is_held: bool,
+    /// Whether it is one of those that are served. Nothing is known of another.
+    pub watched: bool,
     /// Whether something can be written there.
     pub exists: bool,
     /// What is called `spacesync-api` there.
@@ -88,6 +90,7 @@ fn namespace(
         name: name.to_owned(),
         claim: resolution.claims.get(&space.name_any()).filter(|_| listed).cloned(),
         is_held: resolution.holder.is_some(),
+        watched: ctx.settings.scope.serves(name),
         exists,
         config_map: ctx.caches.api_config_maps.get(&Key::new(name, API_CONFIG_MAP)),
         recorded,

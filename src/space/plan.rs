@@ -39,12 +39,16 @@ pub enum Standing {
     Bound,
     /// It is the space's, and does not exist.
     Missing,
+    /// It is the space's, and not one of those that are served: it stays as it is.
+    Unwatched,
     /// Another space has it.
     Waiting(String),
     /// It can never be the space's.
     Refused,
     /// The spec does not list it any more.
     Left,
+    /// The same, and what is to be removed there cannot be, for it is not one of those that are served.
+    Stranded,
 }
 
 /// What to do about a `ConfigMap`.
@@ -70,10 +74,13 @@ pub fn plan(known: &Known) -> Plan {
 
 fn one(known: &KnownNamespace, content: &str, on_unbind: DeletionPolicy) -> NamespacePlan {
     let standing = match &known.claim {
+        Some(Claim::Bound) if !known.watched => Standing::Unwatched,
         Some(Claim::Bound) if known.exists => Standing::Bound,
         Some(Claim::Bound) => Standing::Missing,
         Some(Claim::Waiting { holder }) => Standing::Waiting(holder.clone()),
         Some(Claim::Refused) => Standing::Refused,
+        // One that kept all of its Secrets anyway leaves an address of the pods' API behind, which harms nobody.
+        None if !known.watched && known.is_lost() && on_unbind == DeletionPolicy::Delete => Standing::Stranded,
         None => Standing::Left,
     };
     let (config_map, delete) = match standing {
@@ -140,6 +147,7 @@ mod tests {
             name: "ns".into(),
             claim: Some(Claim::Bound),
             is_held: true,
+            watched: true,
             exists: true,
             config_map: Some(config_map("7", true)),
             recorded: Some(recorded(BindingState::Bound, Some(("7", CONTENT)))),
@@ -230,6 +238,22 @@ mod tests {
         let recorded = Some(recorded(BindingState::Waiting, None));
         let plan = one(&KnownNamespace { recorded, ..left() }, CONTENT, DeletionPolicy::Delete);
         assert_eq!((plan.delete.len(), plan.config_map), (0, ConfigMapPlan::Leave));
+    }
+
+    #[test]
+    fn a_namespace_that_is_not_watched_is_left_as_it_is_whatever_becomes_of_it() {
+        let unseen =
+            |known| KnownNamespace { watched: false, exists: false, config_map: None, secrets: Vec::new(), ..known };
+        let standing = |known: KnownNamespace, policy| {
+            let plan = one(&known, "new", policy);
+            assert_eq!((plan.config_map, plan.delete), (ConfigMapPlan::Leave, Vec::new()));
+            plan.standing
+        };
+        assert_eq!(standing(unseen(bound()), DeletionPolicy::Delete), Standing::Unwatched);
+        let waiting = KnownNamespace { claim: Some(Claim::Waiting { holder: "other".into() }), ..unseen(bound()) };
+        assert_eq!(standing(waiting, DeletionPolicy::Delete), Standing::Waiting("other".into()));
+        assert_eq!(standing(unseen(left()), DeletionPolicy::Retain), Standing::Left);
+        assert_eq!(standing(unseen(left()), DeletionPolicy::Delete), Standing::Stranded);
     }
 
     #[test]

@@ -52,7 +52,8 @@ fn row(known: &Known, plan: &NamespacePlan, done: Option<&Done>) -> Option<Names
     let (state, waiting_for) = match &plan.standing {
         Standing::Waiting(holder) if is_parting => (BindingState::Unbinding, Some(holder.clone())),
         Standing::Left | Standing::Refused if is_parting => (BindingState::Unbinding, None),
-        Standing::Bound | Standing::Missing => (BindingState::Bound, None),
+        Standing::Stranded => (BindingState::Unbinding, None),
+        Standing::Bound | Standing::Missing | Standing::Unwatched => (BindingState::Bound, None),
         Standing::Waiting(holder) => (BindingState::Waiting, Some(holder.clone())),
         Standing::Refused => (BindingState::Refused, None),
         Standing::Left => return None,
@@ -78,6 +79,7 @@ fn verdict(plan: &NamespacePlan, done: Option<&Done>) -> Option<Verdict> {
         }
         (Standing::Refused, _) => no(Reason::OperatorNamespace, &[("ns", name)]),
         (Standing::Waiting(holder), _) => no(Reason::Waiting, &[("namespaces", &claimed(name, holder))]),
+        (Standing::Unwatched | Standing::Stranded, _) => no(Reason::NamespaceNotWatched, &[("namespaces", name)]),
         (Standing::Missing, _) => no(Reason::NamespaceNotFound, &[("namespaces", name)]),
         _ if plan.config_map == ConfigMapPlan::RefuseForeign => no(Reason::ConfigMapConflict, &[("namespaces", name)]),
         _ => None,
@@ -106,6 +108,7 @@ fn ready(known: &Known, plan: &Plan, applied: &Applied, bound: usize) -> Verdict
         Reason::BindingFailed,
         Reason::ConfigMapConflict,
         Reason::Waiting,
+        Reason::NamespaceNotWatched,
         Reason::NamespaceNotFound,
     ] {
         let mut concerned = verdicts.iter().filter(|(_, verdict)| verdict.reason == reason).map(|(plan, _)| *plan);
@@ -191,7 +194,10 @@ mod tests {
     use super::*;
     use crate::{
         cluster::secrets::SecretMeta,
-        resources::{Space, SpaceSpec, space::EntryStatus},
+        resources::{
+            Space, SpaceSpec,
+            space::{ApiConfigMapStatus, EntryStatus},
+        },
         space::{binding::Claim, gather::KnownNamespace, plan::plan},
     };
 
@@ -200,6 +206,7 @@ mod tests {
             name: name.into(),
             is_held: claim.is_some(),
             claim,
+            watched: true,
             exists: true,
             config_map: None,
             recorded: None,
@@ -259,6 +266,36 @@ mod tests {
         assert_eq!(ready(&status).0, "False/NamespaceNotFound");
         assert!(find(&status.conditions, "Reconciling").is_some());
         assert_eq!(next, Next::OnChange);
+    }
+
+    #[test]
+    fn a_namespace_that_is_not_watched_is_named_keeps_its_record_and_no_other_from_being_served() {
+        let entry = NamespaceStatus {
+            name: "b".into(),
+            state: BindingState::Bound,
+            waiting_for: None,
+            message: None,
+            api_config_map: Some(ApiConfigMapStatus { resource_version: "7".into(), content: "c0ffee".into() }),
+        };
+        let unwatched = KnownNamespace { watched: false, exists: false, recorded: Some(entry.clone()), ..bound("b") };
+        let mut known = known(vec![bound("a"), unwatched]);
+        let plan = plan(&known);
+        assert_eq!(plan.namespaces[0].config_map, ConfigMapPlan::Create);
+        let (status, next) = look(&known, &[]);
+        let says = "b: not served, for the operator watches other namespaces only; add it to --watch-namespaces and \
+                    apply deploy/namespaced/watched.yaml there (chart: watchNamespaces)";
+        assert_eq!(ready(&status), ("False/NamespaceNotWatched".into(), says.into()));
+        assert!(find(&status.conditions, "Stalled").is_some(), "it waits for a person");
+        assert_eq!(next, Next::OnChange);
+        assert_eq!(status.namespaces[1], NamespaceStatus { message: Some(says.into()), ..entry });
+        // What it held has to go when it leaves a space that deletes, and cannot: that is remembered.
+        let mut space = (*known.space).clone();
+        space.spec.on_unbind = Some(crate::resources::DeletionPolicy::Delete);
+        known.space = Arc::new(space);
+        known.namespaces[1].claim = None;
+        let (status, _) = look(&known, &[]);
+        assert_eq!(ready(&status).0, "False/NamespaceNotWatched");
+        assert_eq!(status.namespaces[1].state, BindingState::Unbinding);
     }
 
     #[test]

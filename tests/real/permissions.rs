@@ -7,9 +7,12 @@ use std::{
 
 use devcluster::AuditLevel;
 use k8s_openapi::api::rbac::v1::{ClusterRole, PolicyRule, Role};
-use kube::{Api, api::PostParams};
+use kube::{Api, Client, api::PostParams};
 use serde_json::json;
-use spacesync::operator::permissions::{AT_NEED, PERMISSIONS, Permission, Place};
+use spacesync::operator::{
+    permissions::{AT_NEED, EVENTS, PERMISSIONS, Permission},
+    scope::Scope,
+};
 
 use crate::{
     tenant::PATIENCE,
@@ -49,71 +52,96 @@ fn rule((group, resource, name, verb): &Verb) -> PolicyRule {
     }
 }
 
-/// The roles as `deploy/rbac.yaml` has them.
+/// A role, by its namespace where it has one.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Of {
+    namespace: Option<&'static str>,
+    name: &'static str,
+}
+
+const CLUSTER: Of = Of { namespace: None, name: ROLE };
+const OWN: Of = Of { namespace: Some(SYSTEM), name: ROLE };
+
+/// The roles of the operator as they stand in the cluster.
 struct Roles {
-    cluster: Api<ClusterRole>,
-    own: Api<Role>,
+    client: Client,
 }
 
 impl Roles {
     async fn of(world: &World) -> Self {
-        let client = world.client().await;
-        Self { cluster: Api::all(client.clone()), own: Api::namespaced(client, SYSTEM) }
+        Self { client: world.client().await }
     }
 
-    async fn rules(&self, place: Place) -> Vec<PolicyRule> {
-        match place {
-            Place::Cluster => self.cluster.get(ROLE).await.unwrap().rules,
-            Place::Own => self.own.get(ROLE).await.unwrap().rules,
+    fn cluster(&self) -> Api<ClusterRole> {
+        Api::all(self.client.clone())
+    }
+
+    fn within(&self, namespace: &str) -> Api<Role> {
+        Api::namespaced(self.client.clone(), namespace)
+    }
+
+    async fn rules(&self, of: Of) -> Vec<PolicyRule> {
+        match of.namespace {
+            None => self.cluster().get(of.name).await.unwrap().rules,
+            Some(namespace) => self.within(namespace).get(of.name).await.unwrap().rules,
         }
         .unwrap_or_default()
     }
 
-    async fn verbs(&self, place: Place) -> Vec<Verb> {
-        self.rules(place).await.iter().flat_map(verbs).collect()
+    async fn verbs(&self, of: Of) -> Vec<Verb> {
+        self.rules(of).await.iter().flat_map(verbs).collect()
     }
 
-    async fn set(&self, place: Place, rules: Vec<PolicyRule>) {
+    async fn set(&self, of: Of, rules: Vec<PolicyRule>) {
         let params = PostParams::default();
-        match place {
-            Place::Cluster => {
-                let role = ClusterRole { rules: Some(rules), ..self.cluster.get(ROLE).await.unwrap() };
-                self.cluster.replace(ROLE, &params, &role).await.unwrap();
+        match of.namespace {
+            None => {
+                let role = ClusterRole { rules: Some(rules), ..self.cluster().get(of.name).await.unwrap() };
+                self.cluster().replace(of.name, &params, &role).await.unwrap();
             }
-            Place::Own => {
-                let role = Role { rules: Some(rules), ..self.own.get(ROLE).await.unwrap() };
-                self.own.replace(ROLE, &params, &role).await.unwrap();
+            Some(namespace) => {
+                let role = Role { rules: Some(rules), ..self.within(namespace).get(of.name).await.unwrap() };
+                self.within(namespace).replace(of.name, &params, &role).await.unwrap();
             }
         }
     }
 }
 
-fn needed(place: Place) -> BTreeSet<Verb> {
-    let all = PERMISSIONS.iter().chain([&AT_NEED]).filter(|permission| permission.place == place);
-    let of = |permission: &Permission| {
-        let names = permission.names.iter().map(|name| vec![(*name).to_owned()]);
-        let names = names.map(Some).chain(permission.names.is_empty().then_some(None));
-        let rule = |names| PolicyRule {
-            api_groups: Some(vec![permission.group.to_owned()]),
-            resources: Some(vec![permission.resource.to_owned()]),
-            resource_names: names,
-            verbs: permission.verbs.split(' ').map(str::to_owned).collect(),
-            ..PolicyRule::default()
-        };
-        names.map(rule).flat_map(|rule| verbs(&rule)).collect::<Vec<_>>()
-    };
-    all.flat_map(of).collect()
+/// What the table asks for in a namespace, or of the cluster.
+fn needed(scope: &Scope, namespace: Option<&str>) -> BTreeSet<Verb> {
+    let mut all = BTreeSet::new();
+    for permission in PERMISSIONS.iter().chain([&AT_NEED]) {
+        let spots = permission.place.spots(scope, SYSTEM).into_iter().filter(|spot| spot.namespace == namespace);
+        for spot in spots {
+            let names: Vec<_> =
+                permission.names.iter().copied().chain(spot.name).map(|name| Some(vec![name.to_owned()])).collect();
+            let rule = |names| PolicyRule {
+                api_groups: Some(vec![permission.group.to_owned()]),
+                resources: Some(vec![permission.resource.to_owned()]),
+                resource_names: names,
+                verbs: permission.verbs.split(' ').map(str::to_owned).collect(),
+                ..PolicyRule::default()
+            };
+            let names = if names.is_empty() { vec![None] } else { names };
+            all.extend(names.into_iter().map(rule).flat_map(|rule| verbs(&rule)));
+        }
+    }
+    all
+}
+
+async fn are_exactly_what_is_needed(roles: &Roles, scope: &Scope, all: &[Of]) {
+    for of in all {
+        let given = roles.verbs(*of).await;
+        let distinct: BTreeSet<_> = given.iter().cloned().collect();
+        assert_eq!(distinct, needed(scope, of.namespace), "{of:?}");
+        assert_eq!(distinct.len(), given.len(), "{of:?} gives something twice");
+    }
 }
 
 #[tokio::test]
 async fn the_roles_are_what_the_operator_needs_and_nothing_else() {
     let roles = Roles::of(World::shared()).await;
-    for place in [Place::Cluster, Place::Own] {
-        let given = roles.verbs(place).await;
-        let distinct: BTreeSet<_> = given.iter().cloned().collect();
-        assert_eq!(distinct, needed(place), "{place:?}");
-        assert_eq!(distinct.len(), given.len(), "{place:?} gives something twice");
-    }
+    are_exactly_what_is_needed(&roles, &Scope::Cluster, &[CLUSTER, OWN]).await;
 }
 
 /// What /readyz says of permissions.
@@ -134,34 +162,41 @@ async fn until_missing(operator: &Operator, what: &str, holds: impl Fn(&[String]
     }
 }
 
-#[tokio::test]
-async fn each_verb_that_is_taken_away_is_named() {
-    let world = World::start(AuditLevel::Metadata);
-    let roles = Roles::of(&world).await;
-    let (mut operator, mut tried) = (None, 0);
-    for place in [Place::Cluster, Place::Own] {
-        let all = roles.verbs(place).await;
-        // What is asked for only at need is named by the condition of whoever needs it (stores/kubernetes_login.rs).
-        let at_need = |verb: &Verb| verb.1 == AT_NEED.resource;
-        for taken in all.iter().filter(|verb| !at_need(verb)) {
-            let rest = all.iter().filter(|verb| *verb != taken).map(rule).collect();
-            roles.set(place, rest).await;
-            let operator = operator.get_or_insert_with(|| world.operator_unready(&[]));
-            let (group, resource, name, verb) = taken;
-            let group = if group.is_empty() { String::new() } else { format!(".{group}") };
-            let name = name.as_ref().map(|name| format!(" {name}")).unwrap_or_default();
-            let begins = format!("may not {verb} {resource}{group}{name} in ");
-            let only = |lines: &[String]| matches!(lines, [line] if line.starts_with(&begins));
-            let lines = until_missing(operator, &begins, only).await;
-            let place = if place == Place::Own { "in namespace spacesync-system (" } else { "in the whole cluster (" };
-            assert!(lines[0].contains(place) && lines[0].ends_with("apply deploy/rbac.yaml"), "{lines:?}");
-            tried += 1;
+/// Takes verbs from a role one by one, and sees each named by an operator that is not ready yet.
+async fn take_away(
+    roles: &Roles,
+    of: Of,
+    taken: impl Fn(&Verb) -> bool,
+    operator: impl AsyncFn() -> Operator,
+    kept: &mut Option<Operator>,
+) -> usize {
+    let all = roles.verbs(of).await;
+    // What is asked for only at need is named by the condition of whoever needs it (stores/kubernetes_login.rs).
+    let at_need = |verb: &Verb| verb.1 == AT_NEED.resource;
+    let mut tried = 0;
+    for taken in all.iter().filter(|verb| !at_need(verb) && taken(verb)) {
+        let rest = all.iter().filter(|verb| *verb != taken).map(rule).collect();
+        roles.set(of, rest).await;
+        if kept.is_none() {
+            *kept = Some(operator().await);
         }
-        roles.set(place, all.iter().map(rule).collect()).await;
+        let operator = kept.as_ref().expect("just started");
+        let (group, resource, name, verb) = taken;
+        let group = if group.is_empty() { String::new() } else { format!(".{group}") };
+        let name = name.as_ref().map(|name| format!(" {name}")).unwrap_or_default();
+        let place = of.namespace.map_or("in the whole cluster".to_owned(), |name| format!("in namespace {name}"));
+        let begins = format!("may not {verb} {resource}{group}{name} {place} (");
+        let only = |lines: &[String]| matches!(lines, [line] if line.starts_with(&begins));
+        let lines = until_missing(operator, &begins, only).await;
+        assert!(lines[0].contains("; apply deploy/rbac.yaml"), "{lines:?}");
+        tried += 1;
     }
-    println!("{tried} verbs were taken away");
-    let operator = operator.expect("one was started");
-    until_missing(&operator, "nothing is missing", <[String]>::is_empty).await;
+    roles.set(of, all.iter().map(rule).collect()).await;
+    tried
+}
+
+async fn until_all_is_well(operator: &Operator) {
+    until_missing(operator, "nothing is missing", <[String]>::is_empty).await;
     let began = Instant::now();
     while operator.get("/readyz") != Some((200, "ok\n".into())) {
         assert!(began.elapsed() < PATIENCE, "{:?}", operator.get("/readyz"));
@@ -170,14 +205,46 @@ async fn each_verb_that_is_taken_away_is_named() {
 }
 
 #[tokio::test]
+async fn each_verb_that_is_taken_away_is_named() {
+    let world = World::start(AuditLevel::Metadata);
+    let roles = Roles::of(&world).await;
+    let (mut operator, mut tried) = (None, 0);
+    for of in [CLUSTER, OWN] {
+        tried += take_away(&roles, of, |_| true, async || world.operator_unready(&[]), &mut operator).await;
+    }
+    println!("{tried} verbs were taken away");
+    until_all_is_well(&operator.expect("one was started")).await;
+}
+
+#[tokio::test]
+async fn each_verb_that_is_taken_away_in_one_of_some_namespaces_is_named_with_it() {
+    let plane = devcluster::ControlPlane::builder().audit(AuditLevel::Metadata).start().unwrap();
+    let world = World::of_namespaces(plane, &["a", "b"]);
+    let roles = Roles::of(&world).await;
+    let [a, b] = ["a", "b"].map(|name| Of { namespace: Some(name), name: ROLE });
+    let events = Of { namespace: Some(EVENTS), name: "spacesync-events" };
+    let scope = Scope::of(&["a".into(), "b".into()], SYSTEM).unwrap();
+    are_exactly_what_is_needed(&roles, &scope, &[CLUSTER, OWN, events, a, b]).await;
+    let (mut kept, mut tried) = (None, 0);
+    let operator = async || world.operator_unready(&[("SPACESYNC_WATCH_NAMESPACES", "a,b")]);
+    for of in [CLUSTER, OWN, events, a] {
+        tried += take_away(&roles, of, |_| true, operator, &mut kept).await;
+    }
+    // The same role as in the other.
+    tried += take_away(&roles, b, |verb| verb.1 == "secrets", operator, &mut kept).await;
+    println!("{tried} verbs were taken away");
+    until_all_is_well(&kept.expect("one was started")).await;
+}
+
+#[tokio::test]
 async fn what_is_taken_from_one_that_is_ready_is_named_when_it_is_needed_and_it_goes_on_serving() {
     let world = World::start(AuditLevel::Metadata);
     let roles = Roles::of(&world).await;
-    let all = roles.rules(Place::Cluster).await;
+    let all = roles.rules(CLUSTER).await;
     let operator = world.operator(&[]);
-    let verbs = roles.verbs(Place::Cluster).await;
+    let verbs = roles.verbs(CLUSTER).await;
     let rest = verbs.iter().filter(|verb| (verb.1.as_str(), verb.3.as_str()) != ("deployments", "patch")).map(rule);
-    roles.set(Place::Cluster, rest.collect()).await;
+    roles.set(CLUSTER, rest.collect()).await;
     let tenant = world.tenant(&[("A", "1")]).await;
     tenant.workload::<k8s_openapi::api::apps::v1::Deployment>("ingest", crate::workload::template()).await;
     tenant.sync(json!({})).await;
@@ -192,7 +259,7 @@ async fn what_is_taken_from_one_that_is_ready_is_named_when_it_is_needed_and_it_
     assert_eq!(operator.get("/readyz"), Some((200, format!("ok\n{line}\n"))));
     assert!(operator.log().contains(&format!("missing permission: {line}")));
     tenant.until_secret(&[("A", "1")]).await;
-    roles.set(Place::Cluster, all).await;
+    roles.set(CLUSTER, all).await;
     until_missing(&operator, "nothing is missing", <[String]>::is_empty).await;
     tenant.until_app("ingest", "Ready", "True/Ready").await;
 }
@@ -208,7 +275,9 @@ async fn where_the_api_server_streams_no_lists_they_are_listed() {
     tenant.sync(json!({})).await;
     tenant.until_secret(&[("A", "1")]).await;
     let used: BTreeSet<_> = world.requests_of_operator().into_iter().filter(|(verb, _)| verb == "list").collect();
-    for permission in PERMISSIONS.iter().filter(|permission| permission.verbs.contains("list")) {
+    // Where all namespaces are served, these are among them.
+    let asked = |permission: &&Permission| !permission.place.spots(&Scope::Cluster, SYSTEM).is_empty();
+    for permission in PERMISSIONS.iter().filter(asked).filter(|permission| permission.verbs.contains("list")) {
         let path = format!("/{}?", permission.resource);
         assert!(used.iter().any(|(_, uri)| uri.contains(&path)), "nobody lists {}: {used:?}", permission.resource);
     }

@@ -131,6 +131,34 @@ impl World {
     /// The same on a control plane with settings of its own.
     pub fn on(plane: ControlPlane) -> Self {
         install(&plane, &["crds", "deploy/namespace.yaml", "deploy/rbac.yaml", "deploy/policy.yaml"]);
+        Self::installed(plane)
+    }
+
+    /// One whose operator has no right but in these namespaces, which are made, as `deploy/namespaced/` says.
+    pub fn of_namespaces(plane: ControlPlane, namespaces: &[&str]) -> Self {
+        install(&plane, &["crds", "deploy/namespace.yaml", "deploy/namespaced/rbac.yaml", "deploy/policy.yaml"]);
+        let world = Self::installed(plane);
+        for namespace in namespaces {
+            world.plane.kubectl(&["create", "namespace", namespace]).expect("a namespace");
+        }
+        world.let_into(namespaces);
+        world
+    }
+
+    /// Lets the operator into these namespaces and no other that it was not let into before.
+    pub fn let_into(&self, namespaces: &[&str]) {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/namespaced");
+        let watched = root.join("watched.yaml").to_string_lossy().into_owned();
+        for namespace in namespaces {
+            let apply = ["apply", "--server-side", "--namespace", namespace, "--filename", &watched];
+            self.plane.kubectl(&apply).expect("its roles apply");
+        }
+        let names = namespaces.iter().map(|name| format!("      - {name}\n")).collect::<Vec<_>>().concat();
+        let rbac = std::fs::read_to_string(root.join("rbac.yaml")).expect("its roles");
+        self.plane.apply(&rbac.replace("      - newsroom-dev\n", &names)).expect("its roles apply");
+    }
+
+    fn installed(plane: ControlPlane) -> Self {
         let kubeconfig = plane.kubeconfig_for_service_account(SYSTEM, "spacesync").expect("a token of the operator");
         Self { plane, kubeconfig, operators: AtomicU32::new(0) }
     }
