@@ -89,6 +89,10 @@ pub const AT_NEED: Permission = Permission {
     purpose: "to log in to stores as the operator's own account",
 };
 
+/// What to do about a permission that is missing, however it was installed.
+pub const MEND: &str =
+    "apply the roles of this version: upgrade the chart, or deploy/rbac.yaml with the operator's namespace in it";
+
 /// One verb of one resource, of one object or of all.
 #[derive(Clone, Copy, Debug)]
 struct Access {
@@ -114,7 +118,7 @@ impl Access {
             Place::Cluster => "in the whole cluster".to_owned(),
             Place::Own => format!("in namespace {own}"),
         };
-        format!("may not {} {resource}{group}{name} {place} ({purpose}); apply deploy/rbac.yaml", self.verb)
+        format!("may not {} {resource}{group}{name} {place} ({purpose}); {MEND}", self.verb)
     }
 
     fn is_given_by(self, rules: &[ResourceRule]) -> bool {
