@@ -66,6 +66,12 @@ fn in_its_own_namespace_the_operator_writes_its_own_secrets_and_no_others() {
     allowed(&format!("create -n {OWN} -f -"), &secret("spacesync-api-tls", ""));
     allowed(&format!("replace -n {OWN} -f -"), &secret("spacesync-api-tls", ""));
     allowed(&format!("delete secret spacesync-api-tls -n {OWN}"), "");
+    // One of the first would be filled with the token of an account there, one of the second lets a machine join.
+    let account = "annotations: {kubernetes.io/service-account.name: spacesync}";
+    for type_ in ["kubernetes.io/service-account-token", "bootstrap.kubernetes.io/token"] {
+        let token = secret("spacesync-token", account).replace("type: Opaque", &format!("type: {type_}"));
+        refused(&format!("create -n {OWN} -f -"), &token, &format!("the operator makes no Secrets of type {type_}"));
+    }
     allowed(&format!("get secret space-newsroom-dev -n {OWN}"), "");
     allowed(&format!("get secret bao-token -n {OWN}"), "");
     // Here and not above, for it takes along what the operator may delete.

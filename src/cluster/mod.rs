@@ -36,7 +36,7 @@ pub enum Error {
     /// 409: the object moved since it was read, or one of that name exists.
     #[error("the object was changed by somebody else")]
     Conflict(String),
-    /// 403, also from a quota or an admission policy.
+    /// 403, also from a quota; and whatever an admission policy or webhook denies.
     #[error("forbidden: {0}")]
     Forbidden(String),
     /// 422.
@@ -69,6 +69,7 @@ impl Error {
                 409 => Self::Conflict(said(status)),
                 // Quotas and policies say what to do next, and quote names only.
                 403 => Self::Forbidden(status.message.clone()),
+                code if is_denial(code, &status.message) => Self::Forbidden(status.message.clone()),
                 422 => Self::Invalid(said(status)),
                 413 => Self::TooLarge,
                 code => Self::Other(code),
@@ -304,6 +305,11 @@ fn url<K: Kind>(namespace: Option<&str>) -> kube::core::Request {
     kube::core::Request::new(K::url_path(&(), namespace))
 }
 
+/// Whether an admission policy or webhook said no: a policy that names no reason says 422, a webhook without a code 400.
+fn is_denial(code: u16, message: &str) -> bool {
+    matches!(code, 400 | 422) && ["denied request", "denied the request"].iter().any(|said| message.contains(said))
+}
+
 /// The JSON merge patch (RFC 7386) that turns `old` into `new`; `None` when they are equal.
 fn difference(old: &Json, new: &Json) -> Option<Json> {
     if old == new {
@@ -337,6 +343,22 @@ mod tests {
         let new = json!({"same": 1, "deep": {"same": 1, "moved": 2}, "list": [1], "new": {}});
         let expected = json!({"gone": null, "deep": {"moved": 2}, "list": [1], "new": {}});
         assert_eq!(difference(&old, &new), Some(expected));
+    }
+
+    #[test]
+    fn what_admission_denies_is_forbidden_whatever_code_it_chose() {
+        let of = |code, message: &str| {
+            let status = kube::core::Status { code, message: message.to_owned(), ..kube::core::Status::default() };
+            Error::from_kube(&kube::Error::Api(Box::new(status)), true)
+        };
+        let policy =
+            "deployments.apps \"a\" is forbidden: ValidatingAdmissionPolicy 'p' with binding 'b' denied request: no";
+        let webhook = "admission webhook \"w.example.org\" denied the request: no";
+        for (code, message) in [(422, policy), (400, webhook), (422, webhook), (403, webhook)] {
+            assert_eq!(of(code, message), Error::Forbidden(message.to_owned()), "{code}");
+        }
+        assert_eq!(of(422, "spec: no"), Error::Invalid("spec: no".to_owned()));
+        assert_eq!(of(400, "no"), Error::Other(400));
     }
 
     #[test]

@@ -108,6 +108,11 @@ impl<K: Clone + Eq + Hash + Ord + Send + 'static> Queue<K> {
         inner.states.len() - inner.later.len()
     }
 
+    /// Whether `key` comes again by itself, since its last look did not come to pass.
+    pub fn tries_again(&self, key: &K) -> bool {
+        self.lock().failures.contains_key(key)
+    }
+
     async fn next(&self) -> (K, Lane) {
         loop {
             let notified = self.wake.notified();
@@ -359,6 +364,7 @@ mod tests {
             let (key, _) = queue.next().await;
             waits.push(start.elapsed().as_secs_f64());
             queue.done(&key, next);
+            assert_eq!(queue.tries_again(&key), next == retry);
         }
         let start = Instant::now();
         queue.next().await;

@@ -16,7 +16,7 @@ use kube::{
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use super::{Cluster, DEADLINE, Error, Result, cache};
+use super::{Cluster, DEADLINE, Error, Result, cache, is_denial};
 use crate::{
     resources::names::{ADOPT, CONTENT, DELETION_POLICY, MANAGER, REVISION, SPACE, SYNC},
     secret::{Content, Value},
@@ -205,6 +205,7 @@ fn refused(code: u16, body: &[u8]) -> Error {
         404 => Error::NotFound,
         409 => Error::Conflict(status.reason),
         403 => Error::Forbidden(without_quotes(&status.message)),
+        code if is_denial(code, &status.message) => Error::Forbidden(without_quotes(&status.message)),
         413 => Error::TooLarge,
         422 => Error::Invalid(status.reason),
         _ if status.message.contains("etcdserver: request is too large") => Error::TooLarge,

@@ -40,7 +40,7 @@ async fn reconcile(ctx: &Context, mut known: Known) -> cluster::Result<Next> {
     // Before everything else: flows wait for it.
     let told = apply::tell(ctx, plan::tellings(&known, began)).await;
     let mut injected = inject(ctx, &known).await?;
-    apply::give_up_containers(ctx, &known).await?;
+    let given_up = apply::give_up_containers(ctx, &known).await;
     let restarted = restart::apply::restart(ctx, &known, &mut injected).await?;
     for stray in &known.strays {
         apply::withdraw(ctx, &known.key.name, stray).await?;
@@ -52,7 +52,7 @@ async fn reconcile(ctx: &Context, mut known: Known) -> cluster::Result<Next> {
     });
     let again = restarted.again;
     write_status(ctx, &known, injected, restarted).await?;
-    told?;
+    told.and(given_up)?;
     Ok(next(&known, began, again, failed))
 }
 

@@ -136,6 +136,7 @@ async fn terms(ctx: &Arc<Context>, lead: &Lead) {
 async fn term(ctx: &Arc<Context>) {
     ctx.caches.complete().await;
     ctx.book.clear();
+    space::manager::begin(ctx);
     ctx.budget.begin(delivery::rolling(ctx));
     let mut tasks = JoinSet::new();
     let names = |list: Vec<Key>| list.into_iter().map(|key| key.name).collect::<Vec<_>>();

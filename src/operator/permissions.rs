@@ -131,6 +131,10 @@ pub const AT_NEED: Permission = Permission {
     purpose: "to log in to stores as the operator's own account",
 };
 
+/// What to do about a permission that is missing, however it was installed.
+pub const MEND: &str =
+    "apply the roles of this version: upgrade the chart, or deploy/rbac.yaml with the operator's namespace in it";
+
 /// One verb of one resource, of one object or of all, in one spot.
 #[derive(Clone, Copy, Debug)]
 struct Access<'a> {
@@ -159,7 +163,7 @@ impl<'a> Access<'a> {
         let group = if group.is_empty() { String::new() } else { format!(".{group}") };
         let name = self.name.map(|name| format!(" {name}")).unwrap_or_default();
         let place = self.namespace.map_or("in the whole cluster".to_owned(), |name| format!("in namespace {name}"));
-        format!("may not {} {resource}{group}{name} {place} ({purpose}); apply deploy/rbac.yaml", self.verb)
+        format!("may not {} {resource}{group}{name} {place} ({purpose}); {MEND}", self.verb)
     }
 
     fn is_given_by(self, rules: &[ResourceRule]) -> bool {

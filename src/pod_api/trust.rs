@@ -27,7 +27,7 @@ use crate::{
         queue::Lane,
         secrets::{FullSecret, NewSecret, SecretMeta},
     },
-    operator::Context,
+    operator::{Context, permissions::MEND},
     resources::names::{MANAGED_BY, MANAGER},
 };
 
@@ -97,7 +97,7 @@ impl Trust {
 
     /// What the API server last said of our asking who a pod is: nothing, where we may.
     pub fn may_ask(&self, forbidden: Option<&str>) {
-        let forbidden = forbidden.map(|why| format!("pods' API: nobody can be let in; apply deploy/rbac.yaml: {why}"));
+        let forbidden = forbidden.map(|why| format!("pods' API: nobody can be let in; {MEND}: {why}"));
         let mut known = self.known();
         if let Some(why) = forbidden.as_ref().filter(|_| known.forbidden.is_none()) {
             tracing::warn!("{why}");

@@ -183,8 +183,7 @@ pub fn recorded(known: &Known) -> Option<&SourceStatus> {
 
 /// What a store's error means for this sync.
 pub fn source_verdict(known: &Known, error: &StoreError) -> Verdict {
-    let gone = matches!(error, StoreError::NotFound(_) | StoreError::Deleted(_));
-    if gone && known.sync.spec.source_gone_policy() == DeletionPolicy::Delete {
+    if source_reason(&known.sync, error) == Reason::SourceGone {
         let args = [
             ("path", known.entry.path.as_str()),
             ("manager", &known.entry.manager),
@@ -193,6 +192,12 @@ pub fn source_verdict(known: &Known, error: &StoreError) -> Verdict {
         return Verdict::new(false, Reason::SourceGone, &args);
     }
     store::reason::verdict(error, &known.entry.manager, &known.entry.path)
+}
+
+/// The same in one word.
+pub fn source_reason(sync: &SpaceSecretSync, error: &StoreError) -> Reason {
+    let wants_it_gone = sync.spec.source_gone_policy() == DeletionPolicy::Delete;
+    if error.is_of_entry() && wants_it_gone { Reason::SourceGone } else { error.reason() }
 }
 
 /// The name of a sync's managed Secret.

@@ -18,3 +18,4 @@ pub mod schedule;
 pub mod status;
 pub mod ticker;
 pub mod turnstile;
+pub mod wake;

@@ -19,12 +19,13 @@ use tokio::{
 use super::{
     gather,
     rhythm::{FIRST_RETRY, Rhythm, Wish, Wishes},
-    schedule::Phase,
+    schedule::{self, Phase},
+    wake,
 };
 use crate::{
     cluster::{cache::Item, queue::Lane},
     operator::Context,
-    resources::{AutoSync, Reason, SpaceSecretSync, SpaceSecretSyncStatus, condition::find},
+    resources::{AutoSync, SpaceSecretSync},
     space::binding,
     store::{Head, Store, StoreError, book::EntryId},
 };
@@ -138,13 +139,12 @@ fn entries(ctx: &Context, manager: &str, store: &Store) -> Entries {
 
 /// Its own schedule; but what has nothing yet, or says that its store fails, is looked at each minute.
 fn auto_sync(sync: &SpaceSecretSync) -> AutoSync {
-    let is_unsettled = |status: &SpaceSecretSyncStatus| status.source.is_none() || says_that_its_store_fails(status);
-    if sync.status.as_ref().is_none_or(is_unsettled) { AutoSync::Every1m } else { sync.spec.effective_auto_sync() }
-}
-
-fn says_that_its_store_fails(status: &SpaceSecretSyncStatus) -> bool {
-    let synced = find(&status.conditions, "Synced").filter(|condition| condition.status == "False");
-    synced.and_then(|condition| Reason::parse(&condition.reason)).is_some_and(Reason::is_of_source)
+    let has_source = sync.status.as_ref().is_some_and(|status| status.source.is_some());
+    if has_source && !wake::says_that_its_store_fails(sync) {
+        sync.spec.effective_auto_sync()
+    } else {
+        AutoSync::Every1m
+    }
 }
 
 /// Asks, notes what was heard, and wakes whom it concerns. Says whether the store as a whole answered.
@@ -165,9 +165,14 @@ async fn ask(
     };
     for (at, head) in heads {
         let (id, syncs) = (&entries.ids[at], &entries.syncs[at]);
-        let news = ctx.book.note(id, head.clone(), now);
-        for sync in syncs.iter().filter(|sync| news || differs(sync, &head)) {
-            ctx.queues.syncs.add(sync.key(), Lane::Normal);
+        let news = ctx.book.note(id, head, now);
+        let Some(known) = ctx.book.get(id) else { continue };
+        for sync in syncs {
+            let phase = || gather::phase_of(ctx, store, id, sync);
+            let is_due = || schedule::may_act(sync.spec.effective_auto_sync(), phase(), &known, now);
+            if news || wake::differs(sync, &known.head, is_due, || ctx.queues.syncs.tries_again(&sync.key())) {
+                ctx.queues.syncs.add(sync.key(), Lane::Normal);
+            }
         }
     }
     let Some(outcome) = outcome else { return true };
@@ -250,10 +255,4 @@ fn common(answers: &Answers, kind: impl Fn(&StoreError) -> bool) -> Option<Store
 
 fn shared(entries: &[usize], error: &StoreError) -> Answers {
     entries.iter().map(|at| (*at, Err(error.clone()))).collect()
-}
-
-/// Whether a sync has something to do about a head that is no news.
-fn differs(sync: &SpaceSecretSync, head: &Result<Head, StoreError>) -> bool {
-    let source = sync.status.as_ref().and_then(|status| status.source.as_ref());
-    head.as_ref().is_ok_and(|head| source.is_none_or(|source| source.head != *head))
 }

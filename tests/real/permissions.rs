@@ -10,7 +10,7 @@ use k8s_openapi::api::rbac::v1::{ClusterRole, PolicyRule, Role};
 use kube::{Api, Client, api::PostParams};
 use serde_json::json;
 use spacesync::operator::{
-    permissions::{AT_NEED, EVENTS, PERMISSIONS, Permission},
+    permissions::{AT_NEED, EVENTS, MEND, PERMISSIONS, Permission},
     scope::Scope,
 };
 
@@ -188,7 +188,7 @@ async fn take_away(
         let begins = format!("may not {verb} {resource}{group}{name} {place} (");
         let only = |lines: &[String]| matches!(lines, [line] if line.starts_with(&begins));
         let lines = until_missing(operator, &begins, only).await;
-        assert!(lines[0].contains("; apply deploy/rbac.yaml"), "{lines:?}");
+        assert!(lines[0].contains(MEND), "{lines:?}");
         tried += 1;
     }
     roles.set(of, all.iter().map(rule).collect()).await;
@@ -253,8 +253,9 @@ async fn what_is_taken_from_one_that_is_ready_is_named_when_it_is_needed_and_it_
     let why = app_message(&app, "Ready");
     assert!(why.contains("cannot patch resource \"deployments\""), "{why}");
     let lines = until_missing(&operator, "it is named", |lines| !lines.is_empty()).await;
+    // It is right for a release of the chart, and in a namespace of another name.
     let line = "may not patch deployments.apps in the whole cluster (to mount the secrets in flow apps); \
-                apply deploy/rbac.yaml";
+                apply the roles of this version: upgrade the chart, or deploy/rbac.yaml with the operator's namespace in it";
     assert_eq!(lines, [line]);
     assert_eq!(operator.get("/readyz"), Some((200, format!("ok\n{line}\n"))));
     assert!(operator.log().contains(&format!("missing permission: {line}")));

@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// Waits until `holds`, for as long as it may take at most.
-async fn within(limit: Duration, what: &str, holds: impl AsyncFn() -> bool) -> Duration {
+pub async fn within(limit: Duration, what: &str, holds: impl AsyncFn() -> bool) -> Duration {
     let began = Instant::now();
     while !holds().await {
         assert!(began.elapsed() < limit, "not within {limit:?}: {what}");
@@ -26,7 +26,8 @@ fn readiness(operator: &Operator) -> (u16, String) {
     operator.get("/readyz").unwrap_or_default()
 }
 
-fn leads(operator: &Operator) -> bool {
+/// Whether a replica leads.
+pub fn leads(operator: &Operator) -> bool {
     operator.get("/metrics").is_some_and(|(_, metrics)| metrics.lines().any(|line| line == "spacesync_leader 1"))
 }
 

@@ -8,4 +8,5 @@ mod logins;
 mod outages;
 mod policies;
 mod proxy;
+mod standing_by;
 mod vault;

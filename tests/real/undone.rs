@@ -1,13 +1,19 @@
 //! An injection that somebody undid is put back, whatever the kind of the workload, and taken back whole when it is to go.
 
-use std::fmt::Debug;
+use std::{
+    fmt::Debug,
+    time::{Duration, Instant},
+};
 
 use k8s_openapi::{
     NamespaceResourceScope,
-    api::apps::v1::{Deployment, StatefulSet},
+    api::{
+        admissionregistration::v1::{ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding},
+        apps::v1::{Deployment, StatefulSet},
+    },
 };
 use kube::{
-    Resource, ResourceExt,
+    Api, Resource, ResourceExt,
     api::{Patch, PatchParams},
 };
 use serde::{Serialize, de::DeserializeOwned};
@@ -15,9 +21,9 @@ use serde_json::{Value as Json, json};
 use spacesync::resources::FlowApp;
 
 use crate::{
-    tenant::{Tenant, until},
+    tenant::{PATIENCE, Tenant, until},
     workload::{app_message, mounts, template},
-    world::World,
+    world::{OPERATOR_USER, World},
 };
 
 const MOUNT: (&str, &str) = ("node-red", "/var/run/spacesync");
@@ -217,6 +223,52 @@ async fn a_part_of_a_container_that_is_still_ours_is_given_up() {
     tenant.patch::<FlowApp>("ingest", json!({"metadata": {"labels": {"looked": "at"}}})).await;
     let after = until(api, "ingest", "it is given up", |found| !holds_a_container(found)).await;
     assert_eq!((after.meta().generation, pod_template(&after)), (before.meta().generation, pod_template(&before)));
+}
+
+/// A policy of the cluster that lets the operator change nothing but the specs of this namespace's Deployments.
+async fn with_a_policy_against_giving_up(tenant: &Tenant<'_>) {
+    let rule =
+        json!({"apiGroups": ["apps"], "apiVersions": ["v1"], "resources": ["deployments"], "operations": ["UPDATE"]});
+    let ours = format!("request.userInfo.username == '{OPERATOR_USER}' && request.namespace == '{}'", tenant.name);
+    let spec = json!({
+        "matchConstraints": {"resourceRules": [rule]},
+        "matchConditions": [{"name": "the-operator-here", "expression": ours}],
+        // Without a reason of its own it says 422.
+        "validations": [{"expression": "object.spec != oldObject.spec", "message": "metadata stays as it is"}],
+    });
+    let name = format!("stays-{}", tenant.name);
+    let policies: Api<ValidatingAdmissionPolicy> = Api::all(tenant.client.clone());
+    tenant.apply(&policies, &name, json!({"spec": spec})).await;
+    let spec = json!({"policyName": name, "validationActions": ["Deny"]});
+    let bindings: Api<ValidatingAdmissionPolicyBinding> = Api::all(tenant.client.clone());
+    tenant.apply(&bindings, &name, json!({"spec": spec})).await;
+    // Nothing tells when a policy is in force.
+    let patch = r#"{"metadata":{"annotations":{"probe":"1"}}}"#;
+    let probe = ["patch", "deployment", "ingest", "--namespace", &tenant.name, "--dry-run=server", "-p", patch];
+    let probe = [&probe[..], &["--as", OPERATOR_USER]].concat();
+    let began = Instant::now();
+    while tenant.world.plane.kubectl(&probe).is_ok() {
+        assert!(began.elapsed() < PATIENCE, "the policy refuses nothing");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_policy_that_refuses_to_have_a_container_given_up_keeps_no_status_from_being_written() {
+    let tenant = World::shared().tenant(&[("A", "1")]).await;
+    tenant.workload::<Deployment>("ingest", template()).await;
+    with_a_policy_against_giving_up(&tenant).await;
+    tenant.sync(json!({})).await;
+    tenant.ingest(json!({})).await;
+    until_mounted::<Deployment>(&tenant, MOUNT, 0).await;
+    tenant.until_app("ingest", "Ready", "True/Ready").await;
+    let now = tenant.api::<Deployment>().get("ingest").await.unwrap();
+    assert!(holds_a_container(&now), "the policy refuses it");
+    let workload = format!("{}/ingest", tenant.name);
+    let said = "our part of its container cannot be given up";
+    let log = World::shared_log();
+    let mut warnings = log.lines().filter(|line| line.contains(said) && line.contains(&workload));
+    assert!(warnings.any(|line| line.contains("denied request")), "no warning");
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::{
-        LazyLock,
+        OnceLock,
         atomic::{AtomicU32, Ordering},
     },
     time::{Duration, Instant},
@@ -93,11 +93,15 @@ impl Drop for Operator {
     }
 }
 
-static SHARED: LazyLock<(World, Operator)> = LazyLock::new(|| {
-    let world = World::start(AuditLevel::Metadata);
-    let operator = world.operator(&[]);
-    (world, operator)
-});
+static SHARED: OnceLock<(World, Operator)> = OnceLock::new();
+
+fn shared() -> &'static (World, Operator) {
+    SHARED.get_or_init(|| {
+        let world = World::start(AuditLevel::Metadata);
+        let operator = world.operator(&[]);
+        (world, operator)
+    })
+}
 
 /// A control plane on which the operator can run.
 pub struct World {
@@ -110,17 +114,18 @@ pub struct World {
 impl World {
     /// The world that all tests share, with one operator.
     pub fn shared() -> &'static Self {
-        &SHARED.0
+        &shared().0
     }
 
     /// The operator of the shared world.
     pub fn shared_operator() -> &'static Operator {
-        &SHARED.1
+        &shared().1
     }
 
-    /// What the operator of the shared world has logged, for whoever wonders why a test failed.
+    /// What the operator of the shared world has logged, for whoever wonders why a test failed. Where nobody asked for
+    /// that world it is not started for this.
     pub fn shared_log() -> String {
-        SHARED.1.log()
+        SHARED.get().map(|(_, operator)| operator.log()).unwrap_or_default()
     }
 
     /// A world of its own, without an operator.
@@ -313,4 +318,21 @@ fn install(plane: &ControlPlane, parts: &[&str]) {
 /// A port that was free a moment ago.
 fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a port").port()
+}
+
+#[test]
+fn whoever_looks_at_the_log_of_the_shared_world_does_not_start_it() {
+    // In a process of its own, in which no other test starts it either.
+    let this = std::env::current_exe().expect("this very program");
+    let alone = ["--exact", "world::a_look_at_the_log", "--ignored", "--test-threads=1"];
+    let looked = Command::new(this).args(alone).output().expect("it runs");
+    let said = String::from_utf8_lossy(&looked.stdout);
+    assert!(looked.status.success() && said.contains("1 passed"), "{said}");
+}
+
+#[test]
+#[ignore = "only in a process of its own: by the test above"]
+fn a_look_at_the_log() {
+    assert_eq!(World::shared_log(), "");
+    assert!(SHARED.get().is_none(), "it was started");
 }

@@ -7,6 +7,7 @@ use tokio::sync::OnceCell;
 
 use crate::{
     cluster::{self, Cluster, Error, identity::ServiceAccount},
+    operator::permissions::MEND,
     store::{StoreError, openbao::TokenSource},
 };
 
@@ -50,7 +51,7 @@ async fn first_token(cluster: &Cluster, audience: &str) -> Result<(ServiceAccoun
 
 fn no_token(error: &Error) -> StoreError {
     StoreError::NoToken(match error {
-        cluster::Error::Forbidden(why) => format!("see deploy/rbac.yaml: {why}"),
+        cluster::Error::Forbidden(why) => format!("{MEND}: {why}"),
         other => other.to_string(),
     })
 }

@@ -26,9 +26,7 @@ use crate::{
 pub async fn look(ctx: &Arc<Context>, name: &str) -> Next {
     let Some(manager) = ctx.caches.managers.get(&Key::cluster(name)) else {
         if ctx.reach.seen(name).is_some() {
-            ctx.stores.remove(name);
-            ctx.reach.forget(name);
-            ctx.metrics.forget_manager(name);
+            forget(ctx, name);
         }
         return Next::OnChange;
     };
@@ -36,6 +34,24 @@ pub async fn look(ctx: &Arc<Context>, name: &str) -> Next {
         tracing::debug!(manager = name, %error, "a look failed and is tried again");
         Next::Failed(retry(&error))
     })
+}
+
+/// Forgets the stores of an earlier term that are no longer what they were built from: nobody looked while another
+/// replica led, and from the first moment of a term none may be used whose `SecretManager` has gone.
+pub fn begin(ctx: &Context) {
+    for name in ctx.stores.names() {
+        let manager = ctx.caches.managers.get(&Key::cluster(&name));
+        let inputs = manager.map(|manager| build::inputs(ctx, &manager));
+        if ctx.reach.seen(&name).map(|seen| seen.inputs) != inputs {
+            forget(ctx, &name);
+        }
+    }
+}
+
+fn forget(ctx: &Context, name: &str) {
+    ctx.stores.remove(name);
+    ctx.reach.forget(name);
+    ctx.metrics.forget_manager(name);
 }
 
 async fn reconcile(ctx: &Arc<Context>, name: &str, manager: &SecretManager) -> cluster::Result<Next> {

@@ -23,7 +23,7 @@ use super::{
 use crate::store::{Head, Heads, StoreError};
 
 /// How many entries a page is asked to tell: about 1 MB of entries with one version, 4 MB of entries with ten.
-const PAGE: usize = 2500;
+pub const PAGE: usize = 2500;
 
 /// So few entries are not worth one more page of a folder that may be mostly others'.
 const FEW: usize = 4;

@@ -32,6 +32,8 @@ use std::{
 
 use jiff::Timestamp;
 
+#[cfg(test)]
+pub use self::bulk::PAGE;
 pub use self::settings::{Credential, Limits, Observer, Settings, TokenSource};
 use self::{
     answer::{Known, No, Values},

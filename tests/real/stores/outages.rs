@@ -5,12 +5,16 @@ use std::time::{Duration, Instant};
 use devcluster::{OpenBaoOptions, Storage};
 use k8s_openapi::api::core::v1::ConfigMap;
 use serde_json::json;
+use spacesync::resources::SpaceSecretSync;
 
 use super::{
     proxy::{Damage, Proxy},
     vault::InVault,
 };
-use crate::world::SYSTEM;
+use crate::{
+    tenant::{condition, until},
+    world::SYSTEM,
+};
 
 #[tokio::test]
 async fn a_sealed_store_keeps_the_last_good_and_heals() {
@@ -42,6 +46,26 @@ async fn a_store_that_hangs_keeps_the_last_good_and_heals() {
             |v| v.store.resume().unwrap(),
         )
         .await;
+}
+
+#[tokio::test]
+async fn whoever_shares_an_entry_is_told_and_healed_also_where_the_request_of_another_met_it_first() {
+    let vault = InVault::plain(json!({"A": "1"})).await;
+    vault.synced(&[("A", "1")]).await;
+    vault.tenant.sync_named("neighbour", json!({})).await;
+    let neighbour_says = async |expected: &str| {
+        let says = |sync: &SpaceSecretSync| condition(sync, "Ready") == expected;
+        until(vault.tenant.api::<SpaceSecretSync>(), "neighbour", expected, says).await
+    };
+    neighbour_says("True/Synced").await;
+    vault.store.suspend().unwrap();
+    vault.ask(1).await;
+    vault.until_not_ready("SourceTimedOut").await;
+    neighbour_says("False/SourceTimedOut").await;
+    vault.store.resume().unwrap();
+    vault.ask(2).await;
+    vault.tenant.until_condition("Ready", "True/Synced").await;
+    neighbour_says("True/Synced").await;
 }
 
 #[tokio::test]
