@@ -75,8 +75,8 @@ struct Written {
     count: i32,
 }
 
-/// Writes Events, and of what is told again how often. kube's own recorder keeps each Event whole until long after, and
-/// looks through all of them before each: after the first sync of 2,000 that is more than all caches together.
+/// Writes Events, and of what is told again how often. kube's own recorder keeps each Event whole, until another comes six
+/// minutes later, and looks through all of them before each: after the first sync of 2,000 those were 2,000.
 struct Recorder {
     client: Client,
     written: HashMap<Key, Written>,

@@ -1,8 +1,8 @@
 //! The pods' API as a runtime meets it: over HTTPS, with a real projected token.
 
 mod asking;
-mod certificates;
-mod client;
+pub mod certificates;
+pub mod client;
 mod refusals;
 mod replicas;
 mod serving;
