@@ -137,7 +137,7 @@ async fn an_operator_killed_after_any_write_is_succeeded_by_one_that_ends_in_the
                 println!("{case:?} {what}: {} writes, {:?}, the same: {same}", writes.len(), began.elapsed());
                 if !same {
                     let difference = standing.differs_from(&expected);
-                    println!("{difference}");
+                    println!("{difference}\n{}", writes.join("\n"));
                     failed.lock().unwrap().insert(*case, difference);
                 }
             }

@@ -9,7 +9,6 @@ mod asking;
 mod canary;
 mod content;
 mod flow_apps;
-mod growth;
 mod killed;
 mod managers;
 mod memory;

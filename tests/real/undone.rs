@@ -14,7 +14,7 @@ use k8s_openapi::{
 };
 use kube::{
     Api, Resource, ResourceExt,
-    api::{Patch, PatchParams},
+    api::{DeleteParams, Patch, PatchParams},
 };
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value as Json, json};
@@ -242,13 +242,17 @@ async fn with_a_policy_against_giving_up(tenant: &Tenant<'_>) {
     let spec = json!({"policyName": name, "validationActions": ["Deny"]});
     let bindings: Api<ValidatingAdmissionPolicyBinding> = Api::all(tenant.client.clone());
     tenant.apply(&bindings, &name, json!({"spec": spec})).await;
-    // Nothing tells when a policy is in force.
+    until_probed(tenant, false).await;
+}
+
+/// Nothing tells when a policy is in force, or no longer.
+async fn until_probed(tenant: &Tenant<'_>, is_allowed: bool) {
     let patch = r#"{"metadata":{"annotations":{"probe":"1"}}}"#;
     let probe = ["patch", "deployment", "ingest", "--namespace", &tenant.name, "--dry-run=server", "-p", patch];
     let probe = [&probe[..], &["--as", OPERATOR_USER]].concat();
     let began = Instant::now();
-    while tenant.world.plane.kubectl(&probe).is_ok() {
-        assert!(began.elapsed() < PATIENCE, "the policy refuses nothing");
+    while tenant.world.plane.kubectl(&probe).is_ok() != is_allowed {
+        assert!(began.elapsed() < PATIENCE, "the policy allows it: {}", !is_allowed);
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
@@ -269,6 +273,14 @@ async fn a_policy_that_refuses_to_have_a_container_given_up_keeps_no_status_from
     let log = World::shared_log();
     let mut warnings = log.lines().filter(|line| line.contains(said) && line.contains(&workload));
     assert!(warnings.any(|line| line.contains("denied request")), "no warning");
+
+    // What was never given up is taken back at once: the claim before it changes nothing.
+    let bindings: Api<ValidatingAdmissionPolicyBinding> = Api::all(tenant.client.clone());
+    bindings.delete(&format!("stays-{}", tenant.name), &DeleteParams::default()).await.unwrap();
+    until_probed(&tenant, true).await;
+    tenant.delete::<FlowApp>("ingest").await;
+    let after = until(tenant.api::<Deployment>(), "ingest", "nothing of ours", |found| mounts(found).is_empty()).await;
+    assert_eq!(after.metadata.generation, now.metadata.generation.map(|before| before + 1));
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@
 //! what we hold of it, without an image, and be refused. So our mounts are nobody's once they stand
 //! (docs/decisions/0011), and server-side apply drops only what is somebody's: they are claimed first, as they stand.
 
-use k8s_openapi::api::core::v1::PodTemplateSpec;
+use k8s_openapi::api::core::v1::{PodTemplateSpec, VolumeMount};
 use serde_json::{Value as Json, json};
 
 use super::shape::withdrawal;
@@ -20,15 +20,14 @@ pub type Mount<'a> = (&'a str, &'a str);
 /// mount would stay behind: nothing but `stays` mounts our volume. The resourceVersion keeps it to what was read.
 pub fn claim(workload: &WorkloadMeta, template: &PodTemplateSpec, stays: Option<Mount>) -> Option<Json> {
     let spec = template.spec.as_ref()?;
-    let paths = |mounts: Vec<&str>| mounts.into_iter().map(|path| json!({"name": VOLUME, "mountPath": path})).collect();
     let mut left_behind = false;
     let mut containers = Vec::new();
     for container in &spec.containers {
         let mounts = container.volume_mounts.iter().flatten().filter(|mount| mount.name == VOLUME);
-        let mounts: Vec<_> = mounts.map(|mount| mount.mount_path.as_str()).collect();
-        left_behind |= mounts.iter().any(|path| stays != Some((&container.name, path)));
+        let mounts: Vec<_> = mounts.collect();
+        left_behind |= mounts.iter().any(|mount| stays != Some((&container.name, &mount.mount_path)));
         if !mounts.is_empty() {
-            let mounts: Vec<Json> = paths(mounts);
+            let mounts: Vec<_> = mounts.into_iter().map(as_it_stands).collect();
             containers.push(json!({"name": container.name, "volumeMounts": mounts}));
         }
     }
@@ -52,6 +51,16 @@ pub fn claim(workload: &WorkloadMeta, template: &PodTemplateSpec, stays: Option<
         body["spec"]["template"]["spec"]["volumes"] = json!([volume]);
     }
     Some(body)
+}
+
+/// What an injection says of a mount, all of it: what a claim left out would go by it where it was not given up yet, and
+/// the pods would roll once for the claim and once for what follows.
+fn as_it_stands(mount: &VolumeMount) -> Json {
+    let mut claimed = json!({"name": mount.name, "mountPath": mount.mount_path});
+    if let Some(read_only) = mount.read_only {
+        claimed["readOnly"] = read_only.into();
+    }
+    claimed
 }
 
 #[cfg(test)]
@@ -94,7 +103,7 @@ mod tests {
                     "volumes": [{"name": "spacesync", "projected": {"sources": [{"secret": {"name": "s"}}]}}],
                     "containers": [{
                         "name": "node-red",
-                        "volumeMounts": [{"name": "spacesync", "mountPath": "/var/run/spacesync"}],
+                        "volumeMounts": [{"name": "spacesync", "mountPath": "/var/run/spacesync", "readOnly": true}],
                     }],
                 },
             }},
@@ -103,6 +112,15 @@ mod tests {
         for elsewhere in [("side", "/var/run/spacesync"), ("node-red", "/secrets")] {
             assert_eq!(claim(&workload(), &template(), Some(elsewhere)), Some(expected.clone()));
         }
+    }
+
+    #[test]
+    fn a_mount_is_claimed_as_somebody_may_have_changed_it() {
+        let mut template = template();
+        template.spec.as_mut().unwrap().containers[0].volume_mounts.as_mut().unwrap()[1].read_only = None;
+        let claimed = claim(&workload(), &template, None).unwrap();
+        let mounts = &claimed["spec"]["template"]["spec"]["containers"][0]["volumeMounts"];
+        assert_eq!(*mounts, json!([{"name": "spacesync", "mountPath": "/var/run/spacesync"}]));
     }
 
     #[test]
