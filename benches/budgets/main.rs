@@ -64,9 +64,10 @@ fn main() -> Result<()> {
         for &size in &args.sizes {
             for &store in &args.stores {
                 runtime.block_on(world(&mut report, store, size))?;
+                // Each takes minutes: what is known is kept if a later one is given up.
+                report.write()?;
             }
         }
-        report.write()?;
     }
     Ok(())
 }
