@@ -29,8 +29,8 @@ down: ## Ends what `make demo` left running, with every trace of it
 
 test: tools plugin/node_modules ## Runs all tests, against a real API server, vault, node and Node-RED
 	@[ "$$(id -u)" = 0 ] || echo 'note: not root: tests that need a node, on which pods run, are left out'
-	@# They wait more than they compute: more at once than there are cores.
-	RUST_TEST_THREADS=$${RUST_TEST_THREADS:-8} $(CARGO) test --workspace
+	@# They wait more than they compute, but many bring an API server of their own: more at once than there are cores, not many more.
+	RUST_TEST_THREADS=$${RUST_TEST_THREADS:-$$(cores=$$(nproc); echo $$((cores > 4 ? 8 : 2 * cores)))} $(CARGO) test --workspace
 	cd plugin && npm test --silent
 
 lint: plugin/node_modules ## Checks format, lints, types, generated files, scripts, and licences where cargo-deny is installed

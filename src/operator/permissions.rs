@@ -216,6 +216,10 @@ impl Permissions {
         if known.was_complete { known.missing.clone() } else { Vec::new() }
     }
 
+    fn lacks_something(&self) -> bool {
+        !self.0.lock().expect(LOCK).missing.is_empty()
+    }
+
     /// Takes in what is missing now; whether that is news.
     fn learn(&self, missing: &[String]) -> bool {
         let mut known = self.0.lock().expect(LOCK);
@@ -241,7 +245,13 @@ impl Permissions {
     ) {
         let mut pause = AGAIN;
         loop {
-            match missing(&cluster, &settings, &caches).await {
+            let mut asked = missing(&cluster, &settings, &caches).await;
+            // What the rules do not show is asked for a moment later, when the role may be another. So whoever lacked
+            // something, and is told that nothing is missing, makes sure.
+            if self.lacks_something() && asked.as_ref().is_ok_and(Vec::is_empty) {
+                asked = missing(&cluster, &settings, &caches).await;
+            }
+            match asked {
                 Ok(lines) => {
                     if self.learn(&lines) {
                         pause = AGAIN;

@@ -61,6 +61,8 @@ fn https_from(source: IpAddr, bundle: &str, at: SocketAddr) -> Client {
         .https_only(true)
         .local_address(source)
         .timeout(Duration::from_mins(1))
+        // The server closes what was idle for 15 s, and might do so just when it is used again.
+        .pool_idle_timeout(Duration::from_secs(10))
         .build()
         .expect("a client")
 }
