@@ -4,9 +4,8 @@
 //! fan-out is our own. What a cache need not know is left out by a projection before it gets in.
 
 use std::{
-    collections::{BTreeMap, HashMap, VecDeque},
     fmt::{self, Debug},
-    sync::{Arc, Mutex, OnceLock, RwLock},
+    sync::{Arc, OnceLock, RwLock, RwLockReadGuard, RwLockWriteGuard},
     time::Duration,
 };
 
@@ -17,6 +16,11 @@ use kube::{
 };
 use serde::de::DeserializeOwned;
 use tokio::sync::watch;
+
+use super::{
+    items::{Items, find},
+    parts::{Health, Part, Parts},
+};
 
 /// The longest pause before a watch that failed is tried again: a cluster that comes back is noticed soon.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
@@ -84,168 +88,11 @@ pub struct Change<T> {
 
 type Listener<T> = Box<dyn Fn(&Change<T>) + Send + Sync>;
 
-/// What one watch tells of.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Part {
-    /// All items.
-    All,
-    /// Those of one namespace.
-    Namespace(String),
-    /// The one of this name, which is in no namespace.
-    Object(String),
-}
-
-impl Part {
-    fn holds(&self, key: &Key) -> bool {
-        match self {
-            Self::All => true,
-            Self::Namespace(namespace) => key.namespace == *namespace,
-            Self::Object(name) => key.name == *name,
-        }
-    }
-
-    /// What the API server says of the watch, with a word on which it is.
-    fn word(&self, words: &str) -> String {
-        match self {
-            Self::All => words.to_owned(),
-            Self::Namespace(namespace) => format!("in namespace {namespace}: {words}"),
-            Self::Object(name) => format!("{name}: {words}"),
-        }
-    }
-}
-
-/// How a watch fares, from well to worse.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Health {
-    /// Everything is known.
-    Synced,
-    /// The first list has not come yet.
-    Starting,
-    /// It fails, in the API server's words.
-    Failing(String),
-    /// It cannot work as things are, in the API server's words: a definition or a permission is missing.
-    Refused(String),
-}
-
-impl Health {
-    fn of(error: &watcher::Error) -> Self {
-        match error {
-            watcher::Error::InitialListFailed(kube::Error::Api(status))
-            | watcher::Error::WatchStartFailed(kube::Error::Api(status))
-            | watcher::Error::WatchFailed(kube::Error::Api(status))
-            | watcher::Error::WatchError(status) => match status.code {
-                404 => Self::Refused("is not installed; apply the output of `spacesync crds`".into()),
-                401 | 403 => Self::Refused(status.message.clone()),
-                _ => Self::Failing(status.message.clone()),
-            },
-            _ => Self::Failing("the API server cannot be reached".into()),
-        }
-    }
-
-    fn rank(&self) -> u8 {
-        match self {
-            Self::Synced => 0,
-            Self::Starting => 1,
-            Self::Failing(_) => 2,
-            Self::Refused(_) => 3,
-        }
-    }
-
-    /// The same, with a word on which watch it is about.
-    fn of_part(self, part: &Part) -> Self {
-        match self {
-            Self::Failing(words) => Self::Failing(part.word(&words)),
-            Self::Refused(words) => Self::Refused(part.word(&words)),
-            well => well,
-        }
-    }
-}
-
-/// How one of a cache's watches fares, and whether its first list has come, ever.
-struct Standing {
-    health: Health,
-    complete: bool,
-}
-
-impl Default for Standing {
-    fn default() -> Self {
-        Self { health: Health::Starting, complete: false }
-    }
-}
-
-impl Standing {
-    /// Whether this was known once, and is of a namespace whose role has been taken away since.
-    fn is_shut(&self, part: &Part) -> bool {
-        self.complete && matches!((part, &self.health), (Part::Namespace(_), Health::Refused(_)))
-    }
-}
-
-/// How many items that went are remembered: many more than writes can be under way.
-const GONE: usize = 4096;
-
-/// The items, and when the last ones went: the answer to a write of ours may come after the watch said that its object
-/// is gone, and must not bring it back.
-struct Items<T> {
-    /// By namespace and name. Each has these in it already, and a map would hold them once more: a tenth of the memory.
-    known: Vec<Arc<T>>,
-    gone: HashMap<Key, u64>,
-    order: VecDeque<Key>,
-}
-
-impl<T> Default for Items<T> {
-    fn default() -> Self {
-        Self { known: Vec::new(), gone: HashMap::new(), order: VecDeque::new() }
-    }
-}
-
-impl<T: Item> Items<T> {
-    /// Where an item is, or where it would have to be.
-    fn find(&self, key: &Key) -> Result<usize, usize> {
-        find(&self.known, key)
-    }
-
-    fn get(&self, key: &Key) -> Option<&Arc<T>> {
-        self.find(key).ok().map(|at| &self.known[at])
-    }
-
-    fn is_news(&self, item: &T, key: &Key) -> bool {
-        let version = item.resource_version();
-        let superseded = self.get(key).is_some_and(|known| known.resource_version() > version);
-        !superseded && self.gone.get(key).is_none_or(|gone| version > *gone)
-    }
-
-    fn insert(&mut self, key: &Key, item: Arc<T>) -> Option<Arc<T>> {
-        match self.find(key) {
-            Ok(at) => Some(std::mem::replace(&mut self.known[at], item)),
-            Err(at) => {
-                self.known.insert(at, item);
-                None
-            }
-        }
-    }
-
-    fn remove(&mut self, key: &Key, version: u64) -> Option<Arc<T>> {
-        let old = self.find(key).ok().map(|at| self.known.remove(at));
-        if self.gone.insert(key.clone(), version).is_none() {
-            self.order.push_back(key.clone());
-        }
-        if self.order.len() > GONE {
-            self.order.pop_front().map(|oldest| self.gone.remove(&oldest));
-        }
-        old
-    }
-}
-
-fn find<T: Item>(sorted: &[Arc<T>], key: &Key) -> Result<usize, usize> {
-    sorted.binary_search_by(|item| item.place().cmp(&(key.namespace.as_str(), key.name.as_str())))
-}
-
 /// All items of one kind that we watch.
 pub struct Cache<T> {
     items: RwLock<Items<T>>,
     listener: OnceLock<Listener<T>>,
-    parts: Mutex<BTreeMap<Part, Standing>>,
-    complete: watch::Sender<bool>,
+    parts: Parts,
     changes: watch::Sender<u64>,
 }
 
@@ -254,8 +101,7 @@ impl<T> Default for Cache<T> {
         Self {
             items: RwLock::default(),
             listener: OnceLock::new(),
-            parts: Mutex::default(),
-            complete: watch::Sender::new(false),
+            parts: Parts::default(),
             changes: watch::Sender::new(0),
         }
     }
@@ -274,19 +120,17 @@ impl<T: Item> Cache<T> {
 
     /// The items of one namespace, by name.
     pub fn in_namespace(&self, namespace: &str) -> Vec<Arc<T>> {
-        let items = self.read();
-        let from = items.known.partition_point(|item| item.place().0 < namespace);
-        items.known[from..].iter().take_while(|item| item.place().0 == namespace).cloned().collect()
+        self.read().in_namespace(namespace)
     }
 
     /// All items, by namespace and name.
     pub fn all(&self) -> Vec<Arc<T>> {
-        self.read().known.clone()
+        self.read().all().to_vec()
     }
 
     /// How many items there are.
     pub fn len(&self) -> usize {
-        self.read().known.len()
+        self.read().all().len()
     }
 
     /// Whether there is none.
@@ -343,11 +187,7 @@ impl<T: Item> Cache<T> {
         for item in list {
             self.take_in(item);
         }
-        let mut parts = self.parts();
-        parts.insert(part.clone(), Standing { health: Health::Synced, complete: true });
-        if parts.values().all(|standing| standing.complete) {
-            self.complete.send_replace(true);
-        }
+        self.parts.listed(part);
     }
 
     /// Wakes whoever waits for one item to become something.
@@ -355,39 +195,29 @@ impl<T: Item> Cache<T> {
         self.changes.subscribe()
     }
 
-    /// How the watches fare: as the one that fares worst. A namespace out of which the operator was shut is not among them.
+    /// How its watches fare: as the one that fares worst.
     pub fn health(&self) -> Health {
-        let parts = self.parts();
-        // Of those that fare alike the last is taken, so the first comes last.
-        let others = parts.iter().rev().filter(|(part, standing)| !standing.is_shut(part));
-        let worst = others.max_by_key(|(_, standing)| standing.health.rank());
-        worst.map_or(Health::Starting, |(part, standing)| standing.health.clone().of_part(part))
+        self.parts.health()
     }
 
-    /// Why the operator was shut out of namespaces: whoever rules one could otherwise keep it from all others.
+    /// Why the operator was shut out of namespaces that it could see before.
     pub fn shut_out(&self) -> Vec<String> {
-        let words = |(part, standing): (&Part, &Standing)| match &standing.health {
-            Health::Refused(words) if standing.is_shut(part) => Some(part.word(words)),
-            _ => None,
-        };
-        self.parts().iter().filter_map(words).collect()
+        self.parts.shut_out()
     }
 
     /// Whether a first list of every part has come, ever.
     pub fn is_complete(&self) -> bool {
-        *self.complete.borrow()
+        self.parts.are_complete()
     }
 
     /// Waits for the first list of every part.
     pub async fn completed(&self) {
-        let mut complete = self.complete.subscribe();
-        // The sender lives as long as `self`.
-        let _ = complete.wait_for(|done| *done).await;
+        self.parts.completed().await;
     }
 
     /// Tells of a part that will be watched. Without it the cache is not complete; called before any watch begins.
     pub fn expect(&self, part: Part) {
-        self.parts().insert(part, Standing::default());
+        self.parts.expect(part);
     }
 
     /// Keeps a part of the cache in step with the cluster, for good. While its namespace does `not_exist`, nothing is in
@@ -431,7 +261,7 @@ impl<T: Item> Cache<T> {
                     continue;
                 }
                 Err(error) => {
-                    self.parts().entry(part.clone()).or_default().health = Health::of(&error);
+                    self.parts.fails(&part, Health::of(&error));
                     if not_exist(&part) {
                         self.replace(&part, Vec::new());
                     }
@@ -444,10 +274,7 @@ impl<T: Item> Cache<T> {
                 }
             }
             pause = Duration::from_millis(100);
-            // Whatever comes shows that a watch works again that had failed.
-            if let Some(standing) = self.parts().get_mut(&part).filter(|standing| standing.complete) {
-                standing.health = Health::Synced;
-            }
+            self.parts.works(&part);
         }
     }
 
@@ -458,15 +285,11 @@ impl<T: Item> Cache<T> {
         self.changes.send_modify(|n| *n += 1);
     }
 
-    fn parts(&self) -> std::sync::MutexGuard<'_, BTreeMap<Part, Standing>> {
-        self.parts.lock().expect("no code panics while it holds the lock")
-    }
-
-    fn read(&self) -> std::sync::RwLockReadGuard<'_, Items<T>> {
+    fn read(&self) -> RwLockReadGuard<'_, Items<T>> {
         self.items.read().expect("no code panics while it holds the lock")
     }
 
-    fn write(&self) -> std::sync::RwLockWriteGuard<'_, Items<T>> {
+    fn write(&self) -> RwLockWriteGuard<'_, Items<T>> {
         self.items.write().expect("no code panics while it holds the lock")
     }
 }
@@ -482,179 +305,4 @@ fn lists_in_pages(error: &watcher::Error) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::Mutex;
-
-    use k8s_openapi::api::core::v1::ConfigMap;
-    use kube::core::ObjectMeta;
-
-    use super::*;
-
-    impl Item for ConfigMap {
-        fn place(&self) -> (&str, &str) {
-            let meta = &self.metadata;
-            (meta.namespace.as_deref().unwrap_or_default(), meta.name.as_deref().unwrap_or_default())
-        }
-
-        fn resource_version(&self) -> u64 {
-            version_number(self.metadata.resource_version.as_deref())
-        }
-    }
-
-    fn object(name: &str, version: u64) -> ConfigMap {
-        let metadata = ObjectMeta {
-            namespace: Some("ns".into()),
-            name: Some(name.into()),
-            resource_version: Some(version.to_string()),
-            ..ObjectMeta::default()
-        };
-        ConfigMap { metadata, ..ConfigMap::default() }
-    }
-
-    fn cache() -> (Cache<ConfigMap>, Arc<Mutex<Vec<String>>>) {
-        let seen = Arc::new(Mutex::new(Vec::new()));
-        let cache = Cache::default();
-        let log = seen.clone();
-        cache.listen(move |change: &Change<ConfigMap>| {
-            let what = match (&change.old, &change.new) {
-                (None, Some(_)) => "new",
-                (Some(_), Some(_)) => "moved",
-                _ => "gone",
-            };
-            log.lock().unwrap().push(format!("{} {what}", change.key));
-        });
-        (cache, seen)
-    }
-
-    #[test]
-    fn what_vanished_during_a_relist_is_told() {
-        let (cache, seen) = cache();
-        cache.put(object("a", 1));
-        cache.put(object("b", 2));
-        cache.replace(&Part::All, list([object("b", 2), object("c", 3)]));
-        assert_eq!(*seen.lock().unwrap(), ["ns/a new", "ns/b new", "ns/a gone", "ns/c new"]);
-        assert!(cache.is_complete());
-    }
-
-    #[test]
-    fn an_older_object_never_replaces_a_newer_one() {
-        let (cache, seen) = cache();
-        cache.put(object("a", 5));
-        cache.put(object("a", 4));
-        cache.put(object("a", 5));
-        assert_eq!(Item::resource_version(&*cache.get(&Key::new("ns", "a")).unwrap()), 5);
-        assert_eq!(*seen.lock().unwrap(), ["ns/a new"]);
-    }
-
-    #[test]
-    fn the_answer_to_a_write_does_not_bring_back_what_has_gone_since() {
-        let (cache, seen) = cache();
-        cache.put(object("a", 1));
-        cache.remove_at(&Key::new("ns", "a"), 3);
-        cache.put(object("a", 2));
-        assert!(cache.is_empty(), "written at 2, deleted at 3");
-        cache.put(object("a", 4));
-        assert_eq!(*seen.lock().unwrap(), ["ns/a new", "ns/a gone", "ns/a new"]);
-    }
-
-    #[test]
-    fn what_was_made_after_a_list_comes_back_by_the_watch() {
-        let (cache, _) = cache();
-        cache.put(object("made", 7));
-        cache.replace(&Part::All, list([object("b", 5)]));
-        cache.put(object("made", 7));
-        assert_eq!(cache.len(), 2);
-    }
-
-    #[test]
-    fn what_went_is_remembered_up_to_a_limit() {
-        let (cache, _) = cache();
-        for number in 0..=GONE {
-            cache.remove_at(&Key::new("ns", &number.to_string()), 9);
-        }
-        cache.put(object("0", 1));
-        cache.put(object("1", 1));
-        assert_eq!(cache.len(), 1);
-    }
-
-    fn object_in(namespace: &str, name: &str, version: u64) -> ConfigMap {
-        let mut object = object(name, version);
-        object.metadata.namespace = Some(namespace.to_owned());
-        object
-    }
-
-    fn list(objects: impl IntoIterator<Item = ConfigMap>) -> Vec<Arc<ConfigMap>> {
-        objects.into_iter().map(Arc::new).collect()
-    }
-
-    #[test]
-    fn a_list_of_one_namespace_removes_nothing_of_another() {
-        let (cache, seen) = cache();
-        let [a, b] = ["a", "b"].map(|name| Part::Namespace(name.into()));
-        cache.replace(&a, list([object_in("a", "one", 1), object_in("a", "two", 1)]));
-        cache.replace(&b, list([object_in("b", "one", 9)]));
-        cache.replace(&a, list([object_in("a", "two", 1)]));
-        assert_eq!(*seen.lock().unwrap(), ["a/one new", "a/two new", "b/one new", "a/one gone"]);
-        cache.replace(&b, list([]));
-        let left: Vec<_> = cache.all().iter().map(|object| object.key().to_string()).collect();
-        assert_eq!(left, ["a/two"]);
-    }
-
-    #[test]
-    fn a_list_of_one_object_removes_no_other() {
-        let (cache, _) = cache();
-        let [a, b] = ["a", "b"].map(|name| Part::Object(name.into()));
-        cache.replace(&a, list([object_in("", "a", 1)]));
-        cache.replace(&b, list([object_in("", "b", 2)]));
-        cache.replace(&a, list([]));
-        assert_eq!(cache.all().iter().map(|object| object.name_any()).collect::<Vec<_>>(), ["b"]);
-    }
-
-    #[test]
-    fn a_cache_is_complete_when_each_of_its_watches_is_and_fares_as_the_one_that_fares_worst() {
-        let (cache, _) = cache();
-        let [a, b] = ["a", "b"].map(|name| Part::Namespace(name.into()));
-        let fares = |part: &Part, health: Health| cache.parts().get_mut(part).unwrap().health = health;
-        for part in [&a, &b] {
-            cache.expect(part.clone());
-        }
-        cache.replace(&a, list([]));
-        assert!(!cache.is_complete(), "b is not known");
-        assert_eq!(cache.health(), Health::Starting);
-        cache.replace(&b, list([]));
-        assert!(cache.is_complete());
-        assert_eq!(cache.health(), Health::Synced);
-        fares(&a, Health::Failing("away".into()));
-        assert_eq!(cache.health(), Health::Failing("in namespace a: away".into()));
-        let health = Health::Refused("forbidden".into());
-        cache.parts().insert(b.clone(), Standing { health: health.clone(), complete: false });
-        assert_eq!(cache.health(), Health::Refused("in namespace b: forbidden".into()));
-        cache.parts().insert(a, Standing { health, complete: false });
-        assert_eq!(cache.health(), Health::Refused("in namespace a: forbidden".into()));
-    }
-
-    #[test]
-    fn one_namespace_that_shuts_the_operator_out_stands_in_the_way_of_no_other() {
-        let (cache, _) = cache();
-        let [a, b] = ["a", "b"].map(|name| Part::Namespace(name.into()));
-        for part in [&a, &b] {
-            cache.replace(part, list([]));
-        }
-        cache.parts().get_mut(&b).unwrap().health = Health::Refused("forbidden".into());
-        assert!(cache.is_complete() && cache.health() == Health::Synced);
-        assert_eq!(cache.shut_out(), ["in namespace b: forbidden"]);
-        // That nothing is known of any namespace is another matter.
-        let health = Health::Refused("forbidden".into());
-        cache.parts().insert(Part::All, Standing { health: health.clone(), complete: true });
-        assert_eq!(cache.health(), health);
-    }
-
-    #[test]
-    fn a_namespace_holds_only_its_own() {
-        let (cache, _) = cache();
-        cache.put(object("a", 1));
-        cache.put(object_in("ns-2", "b", 2));
-        let names: Vec<_> = cache.in_namespace("ns").iter().map(|o| o.name_any()).collect();
-        assert_eq!(names, ["a"]);
-    }
-}
+mod tests;

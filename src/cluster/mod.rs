@@ -4,6 +4,8 @@
 pub mod cache;
 mod connection;
 pub mod identity;
+mod items;
+pub mod parts;
 pub mod queue;
 pub mod secrets;
 

@@ -42,8 +42,9 @@ async fn reconcile(ctx: &Context, mut known: Known) -> cluster::Result<Next> {
     let mut injected = inject(ctx, &known).await?;
     let given_up = apply::give_up_containers(ctx, &known).await;
     let restarted = restart::apply::restart(ctx, &known, &mut injected).await?;
+    let mut withdrawn = Ok(());
     for stray in &known.strays {
-        apply::withdraw(ctx, &known.key.name, stray).await?;
+        withdrawn = withdrawn.and(apply::withdraw(ctx, &known.key.name, stray).await);
     }
     known.pods = gather::pods(ctx, &known.key);
     let failed = [Some(&injected.verdict), restarted.hindrance.as_ref()].into_iter().flatten().find_map(|verdict| {
@@ -52,7 +53,7 @@ async fn reconcile(ctx: &Context, mut known: Known) -> cluster::Result<Next> {
     });
     let again = restarted.again;
     write_status(ctx, &known, injected, restarted).await?;
-    told.and(given_up)?;
+    told.and(given_up).and(withdrawn)?;
     Ok(next(&known, began, again, failed))
 }
 

@@ -18,7 +18,8 @@ use tokio::task::JoinSet;
 use super::scope::Scope;
 use crate::{
     cluster::{
-        cache::{Cache, Health, Item, Key, Part, version_number},
+        cache::{Cache, Item, Key, version_number},
+        parts::{Health, Part},
         secrets::{OwnObject, SecretMeta},
     },
     delivery::{

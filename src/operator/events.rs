@@ -64,6 +64,7 @@ impl Waiting {
         stays()
     }
 }
+
 /// Which Event it is once more: its object's UID, and what it says.
 type Key = (String, &'static str, Reason, String);
 
@@ -91,7 +92,11 @@ impl Recorder {
             let series = EventSeries { count: written.count, last_observed_time: MicroTime(now) };
             let api = Api::<Event>::namespaced(self.client.clone(), &written.namespace);
             let patch = Patch::Merge(json!({"series": series}));
-            return api.patch(&written.name, &PatchParams::default(), &patch).await.map(drop);
+            match api.patch(&written.name, &PatchParams::default(), &patch).await {
+                // Somebody deleted it: it is told anew, as by client-go.
+                Err(kube::Error::Api(status)) if status.code == 404 => drop(self.written.remove(&key)),
+                done => return done.map(drop),
+            }
         }
         let event = event(told, about, now);
         let namespace = event.metadata.namespace.clone().unwrap_or_default();

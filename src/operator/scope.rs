@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeSet, fmt};
 
-use crate::cluster::cache::Part;
+use crate::cluster::parts::Part;
 
 /// The most namespaces that can be named. Each costs [`WATCHES`] connections, and a process may commonly have 1,024 open.
 pub const MOST: usize = 50;

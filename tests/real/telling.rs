@@ -7,7 +7,10 @@ use std::{
 
 use devcluster::{AuditLevel, OpenBao, OpenBaoOptions};
 use k8s_openapi::api::{apps::v1::Deployment, core::v1::Event};
-use kube::{Api, ResourceExt, api::ListParams};
+use kube::{
+    Api, ResourceExt,
+    api::{DeleteParams, ListParams},
+};
 use serde_json::json;
 use spacesync::resources::Space;
 
@@ -56,10 +59,23 @@ async fn sealed<'w>(world: &'w World, store: &OpenBao) -> Tenant<'w> {
     store.put(&format!("spaces/{}", tenant.name), json!({"A": "1"})).unwrap();
     tenant.sync(json!({})).await;
     tenant.until_condition("Ready", "True/Synced").await;
-    store.seal().unwrap();
-    tenant.request("manual/1").await;
-    tenant.until_condition("Ready", "False/SourceSealed").await;
+    seal(&tenant, store, "manual/1").await;
     tenant
+}
+
+async fn seal(troubled: &Tenant<'_>, store: &OpenBao, request: &str) {
+    store.seal().unwrap();
+    troubled.request(request).await;
+    troubled.until_condition("Ready", "False/SourceSealed").await;
+}
+
+/// Waits until there is one Event about the sealed store, told so often.
+async fn until_told(troubled: &Tenant<'_>, times: i32) {
+    let began = Instant::now();
+    while series(troubled).await != [times] {
+        assert!(began.elapsed() < PATIENCE, "{:?}", series(troubled).await);
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
 }
 
 #[tokio::test]
@@ -115,15 +131,16 @@ async fn a_minute_without_a_change_says_nothing_and_a_change_says_exactly_what_i
     assert_eq!(lines.len(), 1, "{lines:#?}");
     assert!(lines[0].starts_with("INFO spacesync::sync::controller: in step again"), "{lines:#?}");
 
-    // The same trouble again is the same Event, told once more.
-    store.seal().unwrap();
-    troubled.request("manual/3").await;
-    troubled.until_condition("Ready", "False/SourceSealed").await;
-    let began = Instant::now();
-    while series(&troubled).await != [2] {
-        assert!(began.elapsed() < PATIENCE, "{:?}", series(&troubled).await);
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
+    // The same trouble again is the same Event, told once more; where somebody deleted that, one anew.
+    seal(&troubled, &store, "manual/3").await;
+    until_told(&troubled, 2).await;
+    let all = troubled.api::<Event>();
+    all.delete_collection(&DeleteParams::default(), &ListParams::default()).await.expect("no Events");
+    store.unseal().unwrap();
+    troubled.request("manual/4").await;
+    troubled.until_condition("Ready", "True/Synced").await;
+    seal(&troubled, &store, "manual/5").await;
+    until_told(&troubled, 1).await;
 
     // No label tells of a tenant, and what has gone has no series.
     let metrics = || operator.get("/metrics").expect("metrics").1;
@@ -131,13 +148,13 @@ async fn a_minute_without_a_change_says_nothing_and_a_change_says_exactly_what_i
         assert!(!metrics().lines().any(|line| !line.starts_with('#') && line.contains(word)), "{word}");
     }
     assert!(metrics().contains("secret_manager=\"bao\""));
-    Api::<Space>::all(tenant.client.clone()).delete(&troubled.name, &kube::api::DeleteParams::default()).await.unwrap();
+    Api::<Space>::all(tenant.client.clone()).delete(&troubled.name, &DeleteParams::default()).await.unwrap();
     let managers = Api::<spacesync::resources::SecretManager>::all(tenant.client.clone());
     until(managers.clone(), "bao", "unused", |manager| {
         manager.status.as_ref().is_some_and(|status| status.spaces == Some(0))
     })
     .await;
-    managers.delete("bao", &kube::api::DeleteParams::default()).await.unwrap();
+    managers.delete("bao", &DeleteParams::default()).await.unwrap();
     let began = Instant::now();
     while metrics().contains("secret_manager=\"bao\"") {
         assert!(began.elapsed() < PATIENCE, "{}", metrics());
