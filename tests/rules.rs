@@ -49,7 +49,7 @@ fn every_rule_names_tests_that_exist_and_every_clause_one() {
             continue;
         }
         let named: Vec<_> = held_by.split('`').skip(1).step_by(2).collect();
-        assert!(!named.is_empty(), "nothing holds: {clause}");
+        assert!(named.iter().any(|name| !name.contains('/')), "no test holds: {clause}");
         let missing: Vec<_> = named.iter().filter(|name| !tests.contains(**name) && !name.contains('/')).collect();
         assert!(missing.is_empty(), "{clause}: no test is called {missing:?}");
     }

@@ -9,6 +9,7 @@ mod asking;
 mod canary;
 mod content;
 mod flow_apps;
+mod growth;
 mod killed;
 mod managers;
 mod memory;
