@@ -24,6 +24,7 @@ pub fn page() -> String {
     Reason::ALL.iter().fold(HEAD.to_owned(), |mut page, reason| {
         let event = match reason.telling() {
             Telling::Warning => "Warning",
+            Telling::Normal => "Normal",
             Telling::Quiet => "",
         };
         let retry = match reason.retry() {

@@ -151,6 +151,16 @@ impl Cluster {
         read_meta(&body)
     }
 
+    /// Asks whether a Secret could be created if none of its name were there, and writes nothing.
+    pub async fn try_secret(&self, secret: &NewSecret) -> Result<()> {
+        let path = format!("{}&dryRun=All", written(&secret.namespace, None));
+        match self.send_secret(Method::POST, &path, body(secret, None)).await {
+            // There is one. Or the request may not be tried: not every webhook takes part in a dry run.
+            Ok(_) | Err(Error::Conflict(_) | Error::Other(400)) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Writes a Secret over the one that was read: [`Error::Conflict`] when it moved since.
     pub async fn replace_secret(&self, secret: &NewSecret, over: &SecretMeta) -> Result<SecretMeta> {
         let path = written(&secret.namespace, Some(&secret.name));

@@ -12,7 +12,7 @@ use super::{
     caches::Caches,
     events::Events,
     fanout::GATHER,
-    metrics::{Metrics, WriteLabels},
+    metrics::{Metrics, ScheduleLabels, WriteLabels},
     pace::Pace,
     scope::Scope,
 };
@@ -24,11 +24,11 @@ use crate::{
     },
     delivery::{delivery_of, restart::budget::Budget},
     pod_api::trust::Trust,
-    resources::{Reason, Space, SpaceSecretSync, Timestamp, condition::Verdict},
+    resources::{Reason, Space, SpaceSecretSync, SpaceSecretSyncStatus, condition::Verdict},
     secret::{Content, FingerprintKey},
     space::{reach::Reach, rush::Rush},
     store::{Store, StoreError, book::Book},
-    sync::{status::Delivery, turnstile::Turnstile},
+    sync::{change, status::Delivery, turnstile::Turnstile},
 };
 
 /// How this operator was told to run.
@@ -173,6 +173,10 @@ impl Stores {
 
     /// Puts a store in, or what keeps it from being used.
     pub fn set(&self, manager: &str, store: Result<Store, Verdict>) {
+        if store.is_err() && self.get(manager).err() == store.as_ref().err().cloned() {
+            // What keeps it from being used does so still: nobody need look again.
+            return;
+        }
         let made = Made { number: *self.changes.borrow() + 1, store };
         self.stores.write().expect("no code panics while it holds the lock").insert(manager.to_owned(), made);
         self.changes.send_modify(|n| *n += 1);
@@ -254,12 +258,14 @@ impl Context {
         }
     }
 
-    /// Counts a write of a managed Secret, and how long after the change in the store it came.
-    pub fn count_write(&self, trigger: &'static str, updated: Option<Timestamp>) {
+    /// Counts a write of a managed Secret, and how long after a change in the store it came, where one made it. `status`
+    /// tells of the write already.
+    pub fn count_write(&self, trigger: &'static str, status: &SpaceSecretSyncStatus) {
         self.metrics.secret_writes.get_or_create(&WriteLabels { trigger }).inc();
-        if let Some(updated) = updated {
-            let seconds = jiff::Timestamp::now().duration_since(updated.0).as_secs_f64();
-            self.metrics.sync_seconds.observe(seconds.max(0.0));
+        if let Some(came) = change::came(status) {
+            let labels = ScheduleLabels { auto_sync: status.auto_sync.unwrap_or_default().as_str() };
+            let took = jiff::Timestamp::now().duration_since(came).as_secs_f64();
+            self.metrics.sync_seconds.get_or_create(&labels).observe(took.max(0.0));
         }
     }
 }

@@ -194,6 +194,7 @@ impl Events {
     /// Tells that something new came. Events of one object, reason and `action` become one series with the first note,
     /// so what is new stands in the action.
     pub fn normal<K: Resource<DynamicType = ()>>(&self, about: &K, reason: Reason, action: &str, note: &str) {
+        debug_assert_eq!(reason.telling(), Telling::Normal, "{reason}");
         self.send(about.object_ref(&()), told("Normal", reason, action, note), None);
     }
 

@@ -126,9 +126,9 @@ pub struct ReviewLabels {
     pub result: Review,
 }
 
-/// Labels of a delivery.
+/// Labels of what took a change to arrive.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct DeliveryLabels {
+pub struct ScheduleLabels {
     /// When the sync looks by itself: what is asked for once a day takes as long.
     pub auto_sync: &'static str,
 }
@@ -151,9 +151,9 @@ pub struct Metrics {
     /// Workloads rolled for a new revision.
     pub restarts: Counter,
     /// Seconds from the store's own time of a change to its managed Secret.
-    pub sync_seconds: Histogram,
+    pub sync_seconds: Family<ScheduleLabels, Histogram>,
     /// Seconds from the store's own time of a change to the flows that read it, for each pod.
-    pub delivery_seconds: Family<DeliveryLabels, Histogram>,
+    pub delivery_seconds: Family<ScheduleLabels, Histogram>,
     /// Requests to the pods' API.
     pub api_requests: Family<RequestLabels, Counter>,
     /// Tokens that the API server was asked about.
@@ -191,7 +191,7 @@ impl Default for Metrics {
         registry.register("signals", "Reload signals sent to pods", signals.clone());
         let restarts = Counter::default();
         registry.register("restarts", "Workloads rolled for a new revision", restarts.clone());
-        let sync_seconds = Histogram::new([0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 15.0, 60.0, 300.0, 3600.0]);
+        let sync_seconds = Family::new_with_constructor(sync_histogram as fn() -> Histogram);
         registry.register(
             "sync_seconds",
             "Seconds from a change in the Secret Manager to the managed Secret",
@@ -231,6 +231,12 @@ fn look_histogram() -> Histogram {
     Histogram::new([0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 10.0, 60.0])
 }
 
+fn sync_histogram() -> Histogram {
+    Histogram::new([
+        0.01, 0.025, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 15.0, 60.0, 120.0, 600.0, 3600.0, 43200.0, 86400.0,
+    ])
+}
+
 /// Fine where the floor is, and up to the longest schedule.
 fn delivery_histogram() -> Histogram {
     Histogram::new([0.1, 0.2, 0.3, 0.5, 1.0, 2.0, 5.0, 15.0, 60.0, 120.0, 600.0, 3600.0, 43200.0, 86400.0])
@@ -246,7 +252,8 @@ impl Metrics {
         self.count_store(&secret_manager(), "head", None);
         drop(self.last_checked.get_or_create(&ManagerLabels { secret_manager: secret_manager() }));
         drop(self.secret_writes.get_or_create(&WriteLabels { trigger: "live" }));
-        drop(self.delivery_seconds.get_or_create(&DeliveryLabels { auto_sync: "Live" }));
+        drop(self.sync_seconds.get_or_create(&ScheduleLabels { auto_sync: "Live" }));
+        drop(self.delivery_seconds.get_or_create(&ScheduleLabels { auto_sync: "Live" }));
         drop(self.api_requests.get_or_create(&RequestLabels { endpoint: Endpoint::acks, code: 200 }));
         drop(self.token_reviews.get_or_create(&ReviewLabels { result: Review::accepted }));
     }

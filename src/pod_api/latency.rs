@@ -1,14 +1,8 @@
 //! `spacesync_delivery_seconds`: from a change in the store to the flows that read it.
 //!
-//! Observed by the replica that takes the acknowledgement, once for each pod and revision, where both ends are known:
-//! - the revision is the sync's current one, and brought another version: a new key filter or a repaired Secret brings
-//!   a revision whose values may be as old as they like, and so does the first one of a sync;
-//! - the pod ran before that revision was read from the store: one that started later was never told of a change.
-//!
-//! It never reports more than it took. The end is when the acknowledgement arrived. The beginning is the store's own
-//! time of the change; where that has only whole seconds, as the managed fields of an embedded entry, the change may
-//! have come at any moment of that second, and the last one counts. In no case is it later than when the operator read
-//! the change. So what is reported is up to a second too small for such a store, and never too large.
+//! Observed by the replica that takes the acknowledgement, once for each pod and revision, where both ends are known: the
+//! change that the sync's current revision brought (see [`crate::sync::change`]), and a pod that ran before that was read
+//! from the store. One that started later was never told of a change. The end is when the acknowledgement arrived.
 
 use std::{
     sync::{Arc, Mutex},
@@ -21,8 +15,9 @@ use super::{bounded::Bounded, caller::Caller};
 use crate::{
     cluster::cache::{Item, Key},
     delivery::pod::PodView,
-    operator::{Context, metrics::DeliveryLabels},
+    operator::{Context, metrics::ScheduleLabels},
     resources::SpaceSecretSyncStatus,
+    sync::change,
 };
 
 /// How many pods are remembered with the revision that was last counted of them.
@@ -56,7 +51,7 @@ impl Latency {
             counted.put(pod.uid.clone(), revision);
             drop(counted);
             if !before {
-                let labels = DeliveryLabels { auto_sync: status.auto_sync.unwrap_or_default().as_str() };
+                let labels = ScheduleLabels { auto_sync: status.auto_sync.unwrap_or_default().as_str() };
                 ctx.metrics.delivery_seconds.get_or_create(&labels).observe(took.as_secs_f64());
             }
         });
@@ -81,20 +76,11 @@ async fn status_of(ctx: &Context, key: &Key, revision: &str) -> Option<SpaceSecr
 
 /// How long it took, where that can be said.
 fn took(status: &SpaceSecretSyncStatus, pod: &PodView, arrived: Timestamp) -> Option<SignedDuration> {
+    let began = change::came(status)?;
     let issued = status.issued_at?.0;
-    let [now, before, ..] = &status.history[..] else { return None };
-    let is_of_change = status.revision.as_ref() == Some(&now.revision) && now.version != before.version;
     // The start of a container has whole seconds: the last moment of it must have been before.
     let ran_before = pod.started_at.is_some_and(|started| started + SECOND <= issued);
-    let took = arrived.duration_since(began(status.updated_at?.0, issued));
-    (is_of_change && ran_before).then(|| took.max(SignedDuration::ZERO))
-}
-
-/// The last moment at which the change can have come.
-fn began(updated: Timestamp, issued: Timestamp) -> Timestamp {
-    let is_whole = updated.subsec_nanosecond() == 0;
-    let last = if is_whole { updated.checked_add(SECOND).unwrap_or(updated) } else { updated };
-    last.min(issued)
+    ran_before.then(|| arrived.duration_since(began).max(SignedDuration::ZERO))
 }
 
 #[cfg(test)]

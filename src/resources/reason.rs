@@ -7,6 +7,8 @@ use std::{fmt, time::Duration};
 pub enum Telling {
     /// No Event: nobody needs to act, or the status says it well enough.
     Quiet,
+    /// Something new was done, and is told once.
+    Normal,
     /// Someone must act.
     Warning,
 }
@@ -68,11 +70,11 @@ macro_rules! reasons {
 }
 
 use Retry::OnChange;
-use Telling::{Quiet, Warning};
+use Telling::{Normal, Quiet, Warning};
 
 reasons! {
     // --- a sync is in step, or waits for no one's fault
-    Synced               => Quiet,   OnChange, "version {version} is in Secret {name}";
+    Synced               => Normal,  OnChange, "version {version} is in Secret {name}";
     Suspended            => Quiet,   OnChange, "spec.suspend is true; flows keep what they have";
     Pending              => Quiet,   OnChange, "not synced yet";
     // --- binding
@@ -85,7 +87,7 @@ reasons! {
     SourceTls            => Warning, STORE,    "{manager} is not trusted; check address and caBundle: {why}";
     SourceUnauthorized   => Warning, STORE,    "{manager} refused the operator's credential; {why}";
     SourceNoToken        => Warning, STORE,    "the operator gets no service account token for {manager}; {why}";
-    SourceForbidden      => Warning, STORE,    "{manager} does not let the operator read {path}; extend its policy";
+    SourceForbidden      => Warning, STORE,    "{manager} does not let the operator read {path}; extend its policy: {why}";
     SourceSealed         => Warning, STORE,    "{manager} is sealed; flows keep what they have until it is unsealed";
     SourceNotFound       => Warning, STORE,    "{manager} has no entry {path}; create it, or correct spec.path of the Space";
     SourceDeleted        => Warning, STORE,    "the current version of {path} in {manager} is deleted; flows keep what they have";
@@ -100,8 +102,8 @@ reasons! {
     TargetConflict       => Warning, SLOW,     "Secret {name} exists and is not managed by this sync; choose another target.name, remove it, or let its owner annotate it spacesync.dev/adopt={sync}";
     TargetTaken          => Warning, OnChange, "Secret {name} is the target of the older sync {other}; choose another target.name";
     TargetWriteFailed    => Warning, SLOW,     "Secret {name} could not be written: {why}";
-    TooLarge             => Warning, STORE,    "{why}; nothing was written, Secret {name} keeps its last good content; leave keys out with spec.keys";
-    TargetTypeUnmet      => Warning, STORE,    "Secret {name} is to be of type {type}, which needs {why}; nothing was written, it keeps its last good content; add that, or change spec.target.type";
+    TooLarge             => Warning, OnChange, "{why}; nothing was written, Secret {name} keeps its last good content; leave keys out with spec.keys";
+    TargetTypeUnmet      => Warning, OnChange, "Secret {name} is to be of type {type}, which needs {why}; nothing was written, it keeps its last good content; add that, or change spec.target.type";
     KeysComplete         => Quiet,   OnChange, "all {count} keys are delivered";
     KeysRefused          => Warning, OnChange, "{count} keys are not delivered: {keys}";
     BadKeyPattern        => Warning, OnChange, "{why}";
@@ -116,7 +118,7 @@ reasons! {
     LoadFailed           => Warning, OnChange, "{count} pods could not load revision {revision}: {pods}; they keep what they have; see their logs";
     NotSignalled         => Quiet,   OnChange, "reload is {reload}: pods are not told";
     Restarted            => Quiet,   OnChange, "all {count} pods were started with revision {revision} and are Ready";
-    Restarting           => Quiet,   OnChange, "{loaded} of {count} pods were started with revision {revision} and are Ready";
+    Restarting           => Normal,  OnChange, "{loaded} of {count} pods were started with revision {revision} and are Ready";
     RestartWaiting       => Quiet,   OnChange, "{kind} {name} waits for its turn to restart for revision {revision}: no more than {limit} workloads roll at once";
     RestartStalled       => Warning, OnChange, "the restart for revision {revision} does not come to an end: {why}";
     RestartHeld          => Warning, OnChange, "{kind} {name} is to restart for revision {revision} and does not by itself: {why}";
@@ -124,8 +126,8 @@ reasons! {
     NothingToLoad        => Quiet,   OnChange, "no revision yet";
     // --- a flow app
     Ready                => Quiet,   OnChange, "sync {sync} serves this app";
-    Injected             => Quiet,   OnChange, "{kind} {name} mounts Secret {secret} at {path}";
-    Withdrawn            => Quiet,   OnChange, "{kind} {name} no longer mounts the secrets: FlowApp {app} has gone or names another workload; it rolls once";
+    Injected             => Normal,  OnChange, "{kind} {name} mounts Secret {secret} at {path}";
+    Withdrawn            => Normal,  OnChange, "{kind} {name} no longer mounts the secrets: FlowApp {app} has gone or names another workload; it rolls once";
     NoSync               => Quiet,   OnChange, "no SpaceSecretSync of this namespace selects this app";
     FlowAppTaken         => Warning, OnChange, "FlowApp {app} is served by the older sync {other}; narrow spec.flowApps.selector";
     WorkloadNotFound     => Warning, OnChange, "{kind} {name} does not exist";

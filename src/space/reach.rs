@@ -33,8 +33,9 @@ pub struct Inputs {
 /// What is known of one Secret Manager.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Seen {
-    /// What its store was built from.
-    pub inputs: Inputs,
+    /// What its store was built from. `None`: the API server refused what it is built from, and a permission that is
+    /// given moves none of this.
+    pub inputs: Option<Inputs>,
     /// When that was.
     pub built: Timestamp,
     /// What it last said, and when.
@@ -90,7 +91,7 @@ impl Reach {
     }
 
     /// Begins anew with a manager whose store was built anew. `reported` is what its status tells.
-    pub fn begin(&self, manager: &str, inputs: Inputs, reported: Option<Timestamp>, at: Timestamp) {
+    pub fn begin(&self, manager: &str, inputs: Option<Inputs>, reported: Option<Timestamp>, at: Timestamp) {
         let seen = Seen { inputs, built: at, outcome: None, answered: None, reported };
         self.lock().insert(manager.to_owned(), seen);
     }
@@ -128,7 +129,7 @@ mod tests {
     fn reach(reported: Option<Timestamp>) -> Reach {
         let reach = Reach::new(&Metrics::default());
         let inputs = Inputs { uid: None, generation: Some(1), credential: None, ca: None };
-        reach.begin("central", inputs, reported, at(0));
+        reach.begin("central", Some(inputs), reported, at(0));
         reach
     }
 
@@ -159,7 +160,7 @@ mod tests {
         let metrics = Metrics::default();
         let reach = Reach::new(&metrics);
         let inputs = Inputs { uid: None, generation: Some(1), credential: None, ca: None };
-        reach.begin("central", inputs, None, at(0));
+        reach.begin("central", Some(inputs), None, at(0));
         reach.note("central", Ok(()), at(1));
         reach.note("central", Err(StoreError::Sealed), at(2));
         let line = "spacesync_secret_manager_last_checked_timestamp_seconds{secret_manager=\"central\"} 60.0";

@@ -44,6 +44,7 @@ pub fn verdict(error: &StoreError, manager: &str, path: &str) -> Verdict {
         | StoreError::Tls(why)
         | StoreError::Unauthorized(why)
         | StoreError::NoToken(why)
+        | StoreError::Forbidden(why)
         | StoreError::Malformed(why)
         | StoreError::Config(why) => why.clone(),
         StoreError::TooLarge(limit) => format!("over {limit} bytes"),

@@ -54,6 +54,8 @@ async fn write(ctx: &Context, write: &Write) -> cluster::Result<SecretMeta> {
     match &write.over {
         None => ctx.cluster.create_secret(&write.secret).await,
         Some(over) if write.anew => {
+            // What a quota or a policy refuses would be refused when the last good has gone, too.
+            ctx.cluster.try_secret(&write.secret).await?;
             ctx.cluster.delete::<Secret>(Some(&over.namespace), &over.name, &over.uid).await?;
             ctx.cluster.create_secret(&write.secret).await
         }
@@ -70,8 +72,9 @@ async fn delete(ctx: &Context, secret: &SecretMeta) -> cluster::Result<()> {
 /// A managed Secret whose sync has gone, or has another target now: deleted, or let go where it is to be retained.
 pub async fn part_with(ctx: &Context, secret: &SecretMeta) -> cluster::Result<()> {
     if !secret.retain {
+        delete(ctx, secret).await?;
         tracing::info!(secret = %secret.key(), "deleted a managed Secret whose sync has gone");
-        return delete(ctx, secret).await;
+        return Ok(());
     }
     let Some(mut full) = ctx.cluster.get_secret(&secret.namespace, &secret.name).await? else { return Ok(()) };
     // Without our marks it is not ours any more: a later sync of that name must be let in by its owner.

@@ -17,9 +17,10 @@ use crate::{
         self,
         cache::{Item, Key},
         queue::{Lane, Next},
+        secrets::SecretMeta,
     },
     operator::Context,
-    resources::{Reason, SpaceSecretSync, condition::has_reason, reason::Retry},
+    resources::{Reason, SpaceSecretSync, SpaceSecretSyncStatus, condition::has_reason, reason::Retry},
     store::Store,
 };
 
@@ -102,6 +103,10 @@ async fn write_status(
 ) -> cluster::Result<()> {
     let old = known.sync.status.as_ref();
     let new = status::build(known, plan, applied, |revision| ctx.delivery_of(&known.sync, revision), now);
+    // Before the status, which may fail: it was done.
+    if let Applied::Written(secret) = applied {
+        tell_of_write(ctx, known, secret, &new);
+    }
     let key = known.sync.key();
     if let Some(weight) = status::weight(old, &new)
         && let Some(wait) = ctx.paces.syncs.wait(&key, weight)
@@ -123,19 +128,28 @@ async fn write_status(
         };
         ctx.events.warn_if_it_stays(&*known.sync, reason, message, stays);
     }
-    if let (Applied::Written(secret), Some(version)) = (applied, new.version) {
-        let record = new.history.first();
-        let trigger = record.map_or("schedule", |record| record.trigger.as_str());
-        ctx.count_write(trigger, new.updated_at);
-        tracing::info!(sync = %known.sync.key(), version, trigger, secret = secret.name, "synced");
-        if old.is_none_or(|old| old.version != Some(version)) {
-            let note = format!("version {version} is in Secret {} ({trigger})", secret.name);
+    match new.version.filter(|version| old.and_then(|old| old.version) != Some(*version)) {
+        Some(version) => {
+            let note = format!("version {version} is in Secret {} ({})", look::target_name(&known.sync), trigger(&new));
             ctx.events.normal(&*known.sync, Reason::Synced, &format!("SyncVersion{version}"), &note);
         }
-    } else if status::has_recovered(old, &new) {
-        tracing::info!(sync = %known.sync.key(), version = new.version, "in step again");
+        None if !matches!(applied, Applied::Written(_)) && status::has_recovered(old, &new) => {
+            tracing::info!(sync = %known.sync.key(), version = new.version, "in step again");
+        }
+        None => {}
     }
     Ok(())
+}
+
+fn tell_of_write(ctx: &Context, known: &Known, secret: &SecretMeta, new: &SpaceSecretSyncStatus) {
+    let (version, trigger) = (new.version, trigger(new));
+    ctx.count_write(trigger, new);
+    tracing::info!(sync = %known.sync.key(), version, trigger, secret = secret.name, "synced");
+}
+
+/// What made the sync look when it last brought something.
+fn trigger(status: &SpaceSecretSyncStatus) -> &'static str {
+    status.history.first().map_or("schedule", |record| record.trigger.as_str())
 }
 
 /// The sync has gone: so do its Secrets, each as its sync last said, unless the definition itself is going.

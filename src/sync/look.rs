@@ -7,7 +7,7 @@ use crate::{
     cluster::{queue::Lane, secrets::SecretMeta},
     resources::{
         AutoSync, DeletionPolicy, Reason, SpaceSecretSync, Trigger,
-        condition::Verdict,
+        condition::{Verdict, find},
         sync::{SourceStatus, TargetStatus},
     },
     secret::KeyFilter,
@@ -183,7 +183,7 @@ pub fn recorded(known: &Known) -> Option<&SourceStatus> {
 
 /// What a store's error means for this sync.
 pub fn source_verdict(known: &Known, error: &StoreError) -> Verdict {
-    if source_reason(&known.sync, error) == Reason::SourceGone {
+    if has_gone(known, error) {
         let args = [
             ("path", known.entry.path.as_str()),
             ("manager", &known.entry.manager),
@@ -194,10 +194,20 @@ pub fn source_verdict(known: &Known, error: &StoreError) -> Verdict {
     store::reason::verdict(error, &known.entry.manager, &known.entry.path)
 }
 
-/// The same in one word.
-pub fn source_reason(sync: &SpaceSecretSync, error: &StoreError) -> Reason {
-    let wants_it_gone = sync.spec.source_gone_policy() == DeletionPolicy::Delete;
-    if error.is_of_entry() && wants_it_gone { Reason::SourceGone } else { error.reason() }
+/// Whether the entry has gone, and the sync wants its Secret gone with it. An entry that was never read, such as one of a
+/// path that somebody misspelt, has not gone: it would take along what flows have from another.
+fn has_gone(known: &Known, error: &StoreError) -> bool {
+    let wants_it_gone = known.sync.spec.source_gone_policy() == DeletionPolicy::Delete;
+    // Where the Secret went already, nothing is recorded any more.
+    let was_there = || recorded(known).is_some() || complaint(&known.sync) == Some(Reason::SourceGone);
+    error.is_of_entry() && wants_it_gone && was_there()
+}
+
+/// Why a sync says that it is not in step.
+pub fn complaint(sync: &SpaceSecretSync) -> Option<Reason> {
+    let conditions = &sync.status.as_ref()?.conditions;
+    let synced = find(conditions, "Synced").filter(|condition| condition.status == "False")?;
+    Reason::parse(&synced.reason)
 }
 
 /// The name of a sync's managed Secret.
@@ -225,7 +235,10 @@ mod tests {
         super::sample::{fresh, head, in_step, now},
         *,
     };
-    use crate::{resources::sync::Target, store::Head};
+    use crate::{
+        resources::{condition::Conditions, sync::Target},
+        store::Head,
+    };
 
     fn reason(look: &Look) -> Option<Reason> {
         match look {
@@ -308,6 +321,23 @@ mod tests {
         assert_eq!(reason(&look(&delete, now())), Some(Reason::SourceGone));
         let sealed = delete.with_head(Err(StoreError::Sealed));
         assert_eq!(reason(&look(&sealed, now())), Some(Reason::SourceSealed));
+    }
+
+    #[test]
+    fn an_entry_that_was_never_read_has_not_gone() {
+        let strict = |known: Known| known.with_spec(|spec| spec.on_source_gone = Some(DeletionPolicy::Delete));
+        let missing = |known: Known| known.with_head(Err(StoreError::NotFound("newsroom".into())));
+        assert_eq!(reason(&look(&missing(strict(fresh())), now())), Some(Reason::SourceNotFound));
+        let mut misspelt = missing(strict(in_step()));
+        misspelt.entry.path = "newsrom".into();
+        assert_eq!(reason(&look(&misspelt, now())), Some(Reason::SourceNotFound));
+        // Once its Secret was deleted, it stays so.
+        let gone = missing(strict(fresh())).with_sync(|sync| {
+            let verdict = Verdict::new(false, Reason::SourceGone, &[]);
+            sync.status.get_or_insert_default().conditions =
+                Conditions::over(&[], Some(1), now()).set("Synced", &verdict).done();
+        });
+        assert_eq!(reason(&look(&gone, now())), Some(Reason::SourceGone));
     }
 
     #[test]

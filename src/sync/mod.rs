@@ -4,6 +4,7 @@
 
 pub mod apply;
 pub mod build;
+pub mod change;
 pub mod controller;
 #[cfg(test)]
 mod day;

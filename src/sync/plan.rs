@@ -140,7 +140,7 @@ fn stopped(known: &Known, plan: Plan, verdict: Verdict) -> Plan {
 }
 
 /// Why a content cannot be the managed Secret's. It is not read again for it.
-const OF_CONTENT: [Reason; 2] = [Reason::TooLarge, Reason::TargetTypeUnmet];
+pub const OF_CONTENT: [Reason; 2] = [Reason::TooLarge, Reason::TargetTypeUnmet];
 
 fn unfit(known: &Known, built: &ManagedSecret) -> Option<Verdict> {
     let name = target_name(&known.sync);

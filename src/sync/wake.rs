@@ -3,9 +3,9 @@
 //! What a head says may have been noted by another: a request of one sync, or a read of a neighbour's that shares the
 //! entry. So it is compared with what each sync says, and whoever says it already, or tries again by itself, sleeps on.
 
-use super::look::source_reason;
+use super::{look::complaint, plan::OF_CONTENT};
 use crate::{
-    resources::{Reason, SpaceSecretSync, condition::find, reason::Retry},
+    resources::{Reason, SpaceSecretSync, reason::Retry},
     store::{Head, StoreError},
 };
 
@@ -29,10 +29,11 @@ pub fn differs(
             healed || head.as_ref().is_ok_and(|head| source.is_none_or(|source| source.head != *head))
         }
         Some(error) => {
-            // What waits for a change of its own does not look at its store before.
-            let stands_in_the_way = said.is_some_and(|reason| reason.retry() == Retry::OnChange);
-            let untold = said != Some(source_reason(sync, &error));
-            untold && !stands_in_the_way && (source.is_none() || is_due())
+            // What waits for a change of its own does not look at its store before; what its content was too large for does.
+            let is_its_own = |reason: Reason| reason.retry() == Retry::OnChange && !OF_CONTENT.contains(&reason);
+            let stands_in_the_way = said.is_some_and(is_its_own);
+            let is_told = said == Some(error.reason()) || error.is_of_entry() && said == Some(Reason::SourceGone);
+            !is_told && !stands_in_the_way && (source.is_none() || is_due())
         }
     }
 }
@@ -40,13 +41,6 @@ pub fn differs(
 /// Whether a sync says that its store fails.
 pub fn says_that_its_store_fails(sync: &SpaceSecretSync) -> bool {
     complaint(sync).is_some_and(Reason::is_of_source)
-}
-
-/// Why a sync says that it is not in step.
-fn complaint(sync: &SpaceSecretSync) -> Option<Reason> {
-    let conditions = &sync.status.as_ref()?.conditions;
-    let synced = find(conditions, "Synced").filter(|condition| condition.status == "False")?;
-    Reason::parse(&synced.reason)
 }
 
 /// An entry that is deleted fails whoever wants to read it.
@@ -98,9 +92,13 @@ mod tests {
         assert!(!wakes(&saying(true, Reason::SourceTimedOut), &fails));
         assert!(!wakes(&saying(false, Reason::SourceDeleted), &Ok(gone())));
         assert!(!wakes(&saying(false, Reason::SecretManagerInvalid), &Err(StoreError::Config("no key".into()))));
+        let misspelt =
+            with(saying(true, Reason::SourceNotFound), |spec| spec.on_source_gone = Some(DeletionPolicy::Delete));
+        assert!(!wakes(&misspelt, &Err(StoreError::NotFound("newsrom".into()))));
         let delete = |sync| with(sync, |spec| spec.on_source_gone = Some(DeletionPolicy::Delete));
         for missing in [Ok(gone()), Err(StoreError::NotFound("newsroom".into()))] {
             assert!(!wakes(&delete(saying(true, Reason::SourceGone)), &missing));
+            assert!(wakes(&delete(saying(false, Reason::Synced)), &missing));
         }
     }
 

@@ -83,6 +83,18 @@ async fn what_is_wrong_with_a_credential_is_said_by_name_and_heals_step_by_step(
 }
 
 #[tokio::test]
+async fn a_mount_that_is_not_there_is_said_also_where_no_sync_asks() {
+    let kept = Kept::new(false).await;
+    // Of one whose policy does not reach so far only the syncs can tell.
+    kept.token(json!({"token": kept.bao.root_token()})).await;
+    kept.manager(json!({"mount": "nowhere"})).await;
+    let manager = kept.until_ready("False/SecretManagerInvalid").await;
+    assert!(ready(&manager).contains("nowhere"), "{}", ready(&manager));
+    kept.manager(json!({"mount": "secret"})).await;
+    kept.until_ready("True/Reachable").await;
+}
+
+#[tokio::test]
 async fn a_rotated_token_is_noticed() {
     let kept = Kept::new(false).await;
     let first = kept.fresh_token();

@@ -6,16 +6,22 @@ use std::{
 };
 
 use devcluster::AuditLevel;
-use k8s_openapi::api::rbac::v1::{ClusterRole, PolicyRule, Role};
+use k8s_openapi::api::{
+    core::v1::ConfigMap,
+    rbac::v1::{ClusterRole, PolicyRule, Role},
+};
 use kube::{Api, Client, api::PostParams};
 use serde_json::json;
-use spacesync::operator::{
-    permissions::{AT_NEED, EVENTS, MEND, PERMISSIONS, Permission},
-    scope::Scope,
+use spacesync::{
+    operator::{
+        permissions::{AT_NEED, EVENTS, MEND, PERMISSIONS, Permission},
+        scope::Scope,
+    },
+    resources::{SecretManager, condition::find},
 };
 
 use crate::{
-    tenant::PATIENCE,
+    tenant::{PATIENCE, Tenant, until},
     workload::app_message,
     world::{Operator, SYSTEM, World},
 };
@@ -304,4 +310,36 @@ async fn permissions_are_asked_for_in_two_requests_at_the_start_and_never_again(
     tenant.until_secret(&[("A", "1")]).await;
     tokio::time::sleep(Duration::from_secs(3)).await;
     assert_eq!(asked(), 2);
+}
+
+#[tokio::test]
+async fn what_a_store_is_built_from_is_read_as_soon_as_it_may_be_again() {
+    let world = World::start(AuditLevel::Metadata);
+    let _operator = world.operator(&[]);
+    let roles = Roles::of(&world).await;
+    let all = roles.rules(OWN).await;
+    let is_ca = |verb: &Verb| verb.1 == "configmaps" && verb.3 == "get";
+    roles.set(OWN, roles.verbs(OWN).await.iter().filter(|verb| !is_ca(verb)).map(rule).collect()).await;
+    let admin = Tenant::unbound(&world).await;
+    let ca = Api::<ConfigMap>::namespaced(admin.client.clone(), SYSTEM);
+    let (_, pem) = world.api_server();
+    admin.apply(&ca, "ca", json!({"data": {"ca.crt": pem}})).await;
+    admin.apply(&admin.own(), "token", json!({"stringData": {"token": "s.1"}})).await;
+    let store = json!({
+        "address": "https://127.0.0.1:8200",
+        "caBundle": {"configMap": {"name": "ca", "key": "ca.crt"}},
+        "auth": {"tokenSecret": {"name": "token", "key": "token"}},
+    });
+    admin.manager("bao", json!({"openBao": store})).await;
+    let said = |words: &'static str| {
+        until(Api::<SecretManager>::all(admin.client.clone()), "bao", words, move |manager| {
+            let conditions = manager.status.as_ref().map(|status| &status.conditions[..]).unwrap_or_default();
+            find(conditions, "Ready")
+                .is_some_and(|ready| format!("{}: {}", ready.reason, ready.message).contains(words))
+        })
+    };
+    let refused = said("SecretManagerInvalid: SecretManager bao cannot be used: configmaps \"ca\" is forbidden").await;
+    roles.set(OWN, all).await;
+    let built = said("Unused: ").await;
+    assert_eq!(built.metadata.generation, refused.metadata.generation, "nobody touched it");
 }

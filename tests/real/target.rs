@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::{ByteString, api::core::v1::Secret};
+use k8s_openapi::{
+    ByteString,
+    api::core::v1::{ResourceQuota, Secret},
+};
 use kube::{
     Api, ResourceExt,
     api::{DeleteParams, PostParams},
@@ -221,6 +224,27 @@ async fn a_type_whose_keys_the_space_lacks_is_explained_and_the_last_good_secret
     tenant.until_condition("Ready", "True/Synced").await;
     let tls = tenant.api::<Secret>().get("secrets").await.unwrap();
     assert_eq!(tls.type_.as_deref(), Some("kubernetes.io/tls"));
+}
+
+#[tokio::test]
+async fn a_secret_that_could_not_be_made_anew_is_not_deleted_for_it() {
+    let entry = [("tls.crt", "c"), ("tls.key", "k")];
+    let tenant = World::shared().tenant(&entry).await;
+    tenant.sync(json!({})).await;
+    let before = tenant.until_secret(&entry).await;
+    tenant.until_condition("Ready", "True/Synced").await;
+    let quota = tenant.api::<ResourceQuota>();
+    tenant.apply(&quota, "one", json!({"spec": {"hard": {"count/secrets": "1"}}})).await;
+    until(quota.clone(), "one", "counted", |q| q.status.as_ref().is_some_and(|s| s.used.is_some())).await;
+    tenant.sync(json!({"target": {"type": "kubernetes.io/tls"}})).await;
+    let sync = tenant.until_condition("Ready", "False/TargetWriteFailed").await;
+    assert!(message(&sync, "Ready").contains("exceeded quota"), "{}", message(&sync, "Ready"));
+    let still = tenant.api::<Secret>().get("secrets").await.unwrap();
+    assert_eq!(still.metadata.resource_version, before.metadata.resource_version);
+    quota.delete("one", &DeleteParams::default()).await.unwrap();
+    tenant.until_condition("Ready", "True/Synced").await;
+    let anew = tenant.api::<Secret>().get("secrets").await.unwrap();
+    assert_eq!(anew.type_.as_deref(), Some("kubernetes.io/tls"));
 }
 
 #[tokio::test]

@@ -29,6 +29,8 @@ use crate::{
 enum Unbuilt {
     /// Somebody has to write something else.
     Invalid(String),
+    /// The operator may not read what it is to be built from.
+    Refused(String),
     /// The API server did not say.
     Unknown(Error),
 }
@@ -42,7 +44,7 @@ impl From<String> for Unbuilt {
 impl From<Error> for Unbuilt {
     fn from(error: Error) -> Self {
         match error {
-            Error::Forbidden(why) => Self::Invalid(why),
+            Error::Forbidden(why) => Self::Refused(why),
             other => Self::Unknown(other),
         }
     }
@@ -67,20 +69,30 @@ pub fn inputs(ctx: &Context, manager: &SecretManager) -> Inputs {
     }
 }
 
-/// The store, or what keeps it from being used. An error is one that a retry mends.
-pub async fn store(ctx: &Context, name: &str, manager: &SecretManager) -> cluster::Result<Result<Store, Verdict>> {
+/// What came of building a store.
+pub struct Built {
+    /// The store, or what keeps it from being used.
+    pub store: Result<Store, Verdict>,
+    /// The operator may not read what it is to be built from: it is built again by itself, for nothing tells when it may.
+    pub was_refused: bool,
+}
+
+/// Builds a store. An error is one that a retry mends.
+pub async fn store(ctx: &Context, name: &str, manager: &SecretManager) -> cluster::Result<Built> {
     let built = match wanted(&manager.spec) {
         Ok(Wanted::Embedded) => Ok(embedded(ctx)),
         Ok(Wanted::OpenBao { store, auth }) => open_bao(ctx, name, manager, store, auth).await,
         Err(why) => Err(why.into()),
     };
-    match built {
-        Ok(store) => Ok(Ok(store)),
-        Err(Unbuilt::Invalid(why)) => {
-            Ok(Err(Verdict::new(false, Reason::SecretManagerInvalid, &[("manager", name), ("why", &why)])))
+    let was_refused = matches!(built, Err(Unbuilt::Refused(_)));
+    let store = match built {
+        Ok(store) => Ok(store),
+        Err(Unbuilt::Unknown(error)) => return Err(error),
+        Err(Unbuilt::Invalid(why) | Unbuilt::Refused(why)) => {
+            Err(Verdict::new(false, Reason::SecretManagerInvalid, &[("manager", name), ("why", &why)]))
         }
-        Err(Unbuilt::Unknown(error)) => Err(error),
-    }
+    };
+    Ok(Built { store, was_refused })
 }
 
 /// Whether a store costs no request to ask.

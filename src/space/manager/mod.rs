@@ -17,9 +17,8 @@ use crate::{
         queue::Next,
     },
     operator::Context,
-    resources::{AutoSync, SecretManager, Space},
+    resources::{AutoSync, Reason, SecretManager, Space},
     space::{binding, status::retry},
-    store::StoreError,
 };
 
 /// Looks at one `SecretManager`: builds its store where it has to be built, and says whether it can be reached.
@@ -42,7 +41,7 @@ pub fn begin(ctx: &Context) {
     for name in ctx.stores.names() {
         let manager = ctx.caches.managers.get(&Key::cluster(&name));
         let inputs = manager.map(|manager| build::inputs(ctx, &manager));
-        if ctx.reach.seen(&name).map(|seen| seen.inputs) != inputs {
+        if ctx.reach.seen(&name).and_then(|seen| seen.inputs) != inputs {
             forget(ctx, &name);
         }
     }
@@ -56,17 +55,21 @@ fn forget(ctx: &Context, name: &str) {
 
 async fn reconcile(ctx: &Arc<Context>, name: &str, manager: &SecretManager) -> cluster::Result<Next> {
     let inputs = build::inputs(ctx, manager);
-    if ctx.reach.seen(name).is_none_or(|seen| seen.inputs != inputs) {
-        let store = build::store(ctx, name, manager).await?;
+    if ctx.reach.seen(name).is_none_or(|seen| seen.inputs.as_ref() != Some(&inputs)) {
+        let built = build::store(ctx, name, manager).await?;
         let reported = manager.status.as_ref().and_then(|status| status.last_checked);
+        let inputs = (!built.was_refused).then_some(inputs);
         ctx.reach.begin(name, inputs, reported.map(|at| at.0), Timestamp::now());
-        ctx.stores.set(name, store);
+        ctx.stores.set(name, built.store);
     }
     let spaces = spaces_of(ctx, name);
     if probe_of(ctx, name, &spaces, Timestamp::now()) == Probe::Now {
         probe(ctx, name, &spaces).await;
     }
     write_status(ctx, name, manager, spaces.len()).await?;
+    if ctx.reach.seen(name).is_some_and(|seen| seen.inputs.is_none()) {
+        return Ok(Next::Failed(Reason::SecretManagerInvalid.retry()));
+    }
     Ok(match probe_of(ctx, name, &spaces, Timestamp::now()) {
         Probe::After(wait) => Next::After(wait),
         Probe::Now | Probe::Never => Next::OnChange,
@@ -103,14 +106,13 @@ fn is_asked(ctx: &Context, space: &Space) -> bool {
     space.spec.namespaces.iter().any(asks)
 }
 
-/// Asks for the head of one entry. Any answer will do, also that there is none.
+/// Asks for the head of one entry.
 async fn probe(ctx: &Context, name: &str, spaces: &[Arc<Space>]) {
     let (Ok(store), Some(space)) = (ctx.stores.get(name), spaces.first()) else { return };
     let path = space.spec.path.clone().unwrap_or_else(|| space.key().name);
     let head = store.head(&path).await;
     ctx.count_store(name, "head", head.as_ref().err());
-    let outcome = head.map(|_| ()).or_else(|error| if StoreError::is_outage(&error) { Err(error) } else { Ok(()) });
-    ctx.reach.note(name, outcome, Timestamp::now());
+    ctx.reach.note(name, plan::outcome(head), Timestamp::now());
 }
 
 async fn write_status(ctx: &Context, name: &str, manager: &SecretManager, spaces: usize) -> cluster::Result<()> {

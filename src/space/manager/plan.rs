@@ -7,10 +7,14 @@ use jiff::Timestamp;
 use crate::{
     resources::secret_manager::{AppRoleAuth, KeyRef, KubernetesAuth, OpenBaoAuth, OpenBaoStore, SecretManagerSpec},
     space::reach::{REPORT, Seen},
+    store::{Head, StoreError},
 };
 
-/// How long an error stands before we ask on our own. Mostly the syncs ask again before that.
+/// How long an error stands before we ask on our own.
 const STALE_ERROR: Duration = Duration::from_secs(30);
+/// The same where syncs ask. They do so within the minute, and their word stands: what keeps a store from telling many
+/// heads at once may not concern the one that we ask for.
+const LEFT_TO_SYNCS: Duration = Duration::from_secs(90);
 
 /// A store to build.
 #[derive(Debug, PartialEq)]
@@ -88,10 +92,19 @@ pub fn probe(seen: &Seen, is_asked: bool, now: Timestamp) -> Probe {
         None if !is_asked => return Probe::Now,
         None => (seen.built, STALE_ERROR),
         Some((Ok(()), at)) => (*at, report),
-        Some((Err(_), at)) => (*at, STALE_ERROR),
+        Some((Err(_), at)) => (*at, if is_asked { LEFT_TO_SYNCS } else { STALE_ERROR }),
     };
     let age = Duration::try_from(now.duration_since(since)).unwrap_or_default();
     if age >= limit { Probe::Now } else { Probe::After(limit.saturating_sub(age)) }
+}
+
+/// What the head of one entry tells of its store: any answer will do, also that there is no such entry, or that it is
+/// nobody's to read.
+pub fn outcome(head: Result<Head, StoreError>) -> Result<(), StoreError> {
+    match head {
+        Err(error) if !error.is_of_entry() && !matches!(error, StoreError::Forbidden(_)) => Err(error),
+        _ => Ok(()),
+    }
 }
 
 #[cfg(test)]
@@ -100,7 +113,6 @@ mod tests {
     use crate::{
         resources::secret_manager::{EmbeddedStore, HttpStore},
         space::reach::Inputs,
-        store::StoreError,
     };
 
     fn open_bao(auth: OpenBaoAuth) -> SecretManagerSpec {
@@ -150,7 +162,7 @@ mod tests {
 
     fn seen(outcome: Option<(Result<(), StoreError>, Timestamp)>) -> Seen {
         let inputs = Inputs { uid: None, generation: None, credential: None, ca: None };
-        Seen { inputs, built: at(100), outcome, answered: None, reported: None }
+        Seen { inputs: Some(inputs), built: at(100), outcome, answered: None, reported: None }
     }
 
     #[test]
@@ -165,7 +177,30 @@ mod tests {
         let (well, down) = (Some((Ok(()), at(100))), Some((Err(StoreError::Sealed), at(100))));
         assert_eq!(probe(&seen(well.clone()), false, at(160)), Probe::After(Duration::from_mins(14)));
         assert_eq!(probe(&seen(well), false, at(1000)), Probe::Now);
-        assert_eq!(probe(&seen(down.clone()), true, at(110)), Probe::After(Duration::from_secs(20)));
-        assert_eq!(probe(&seen(down), true, at(130)), Probe::Now);
+        assert_eq!(probe(&seen(down.clone()), false, at(110)), Probe::After(Duration::from_secs(20)));
+        assert_eq!(probe(&seen(down.clone()), false, at(130)), Probe::Now);
+        assert_eq!(probe(&seen(down.clone()), true, at(170)), Probe::After(Duration::from_secs(20)), "syncs ask first");
+        assert_eq!(probe(&seen(down), true, at(190)), Probe::Now);
+    }
+
+    #[test]
+    fn whatever_is_wrong_with_a_store_is_not_forgotten_because_it_answers() {
+        let wrong = [
+            StoreError::Config("no mount secrets".into()),
+            StoreError::RateLimited,
+            StoreError::Malformed("line 1 column 2".into()),
+            StoreError::Truncated,
+            StoreError::Server(400),
+            StoreError::Sealed,
+        ];
+        for error in wrong {
+            assert_eq!(outcome(Err(error.clone())), Err(error));
+        }
+        for of_entry in
+            [StoreError::NotFound("a".into()), StoreError::Deleted("a".into()), StoreError::Forbidden("".into())]
+        {
+            assert_eq!(outcome(Err(of_entry)), Ok(()));
+        }
+        assert_eq!(outcome(Ok(Head::default())), Ok(()));
     }
 }
