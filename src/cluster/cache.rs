@@ -255,9 +255,12 @@ impl<T: Item> Cache<T> {
                     let version = version_number(object.resource_version().as_deref());
                     self.remove_at(&Key { namespace, name }, version);
                 }
-                Err(error) if lists_in_pages(&error) => {
-                    tracing::info!("the API server streams no lists: they are read in pages");
-                    events = watcher::watcher(api.clone(), config.clone()).boxed();
+                Err(error) if streams_no_lists(&error) => {
+                    tracing::info!("the API server streams no lists: they are read whole");
+                    // One request whatever there is, which servers of 1.31 and later answer from their cache. Not with
+                    // resourceVersion 0: a list that is behind lacks what is new, and what belongs to it would be let go.
+                    let whole = watcher::Config { page_size: None, ..config.clone() };
+                    events = watcher::watcher(api.clone(), whole).boxed();
                     continue;
                 }
                 Err(error) => {
@@ -295,7 +298,7 @@ impl<T: Item> Cache<T> {
 }
 
 /// Whether the API server refuses to stream a list, as 1.33 does unless its gate `WatchList` is open.
-fn lists_in_pages(error: &watcher::Error) -> bool {
+fn streams_no_lists(error: &watcher::Error) -> bool {
     match error {
         watcher::Error::WatchStartFailed(kube::Error::Api(status)) | watcher::Error::WatchError(status) => {
             status.code == 422 && status.message.contains("sendInitialEvents")

@@ -78,11 +78,18 @@ async fn tick(ctx: Arc<Context>, manager: String) {
         if let Ok(store) = ctx.stores.get(&manager)
             && !matches!(store, Store::Kubernetes(_))
         {
-            let (entries, bulk, now) = (entries(&ctx, &manager, &store), store.is_bulk(), Timestamp::now());
+            let (bulk, now) = (store.is_bulk(), Timestamp::now());
+            let mut entries = entries_of(&ctx, &manager, &store);
             let due = rhythm.due(bulk, &entries.wishes, now);
             let answered =
                 due.is_empty() || ask(&ctx, &manager, &store, &entries, &due, rhythm.is_failing(), now).await;
             rhythm.looked(answered, bulk, now);
+            let was_bulk = bulk;
+            let bulk = store.is_bulk();
+            if bulk != was_bulk {
+                // It told nothing in bulk: from now on each entry has an instant of its own.
+                entries = entries_of(&ctx, &manager, &store);
+            }
             // Before the store wants to be asked again it is asked for nothing.
             wait = rhythm.wait(bulk, &entries.wishes, Timestamp::now()).max(store.pause().unwrap_or_default());
             if !rhythm.is_failing() {
@@ -111,7 +118,7 @@ async fn made_anew(ctx: &Context, manager: &str, changed: &mut watch::Receiver<u
     *number = ctx.stores.number(manager);
 }
 
-fn entries(ctx: &Context, manager: &str, store: &Store) -> Entries {
+fn entries_of(ctx: &Context, manager: &str, store: &Store) -> Entries {
     let mut by_id = BTreeMap::<EntryId, Vec<Arc<SpaceSecretSync>>>::new();
     for space in ctx.caches.spaces.all() {
         if space.spec.secret_manager_ref.name != manager {

@@ -274,7 +274,7 @@ async fn what_is_taken_from_one_that_is_ready_is_named_when_it_is_needed_and_it_
 
 /// Kubernetes 1.33 has them off. Without them every `list` of the role is needed, with them none.
 #[tokio::test]
-async fn where_the_api_server_streams_no_lists_they_are_listed() {
+async fn where_the_api_server_streams_no_lists_each_is_one_request() {
     let gate = "--feature-gates=WatchList=false";
     let plane = devcluster::ControlPlane::builder().audit(AuditLevel::Metadata).api_server_arg(gate).start().unwrap();
     let world = World::on(plane);
@@ -290,6 +290,8 @@ async fn where_the_api_server_streams_no_lists_they_are_listed() {
         assert!(used.iter().any(|(_, uri)| uri.contains(&path)), "nobody lists {}: {used:?}", permission.resource);
     }
     assert!(operator.log().contains("the API server streams no lists"));
+    // What is listed in pages costs the more requests the more there is.
+    assert!(!used.iter().any(|(_, uri)| uri.contains("limit=") || uri.contains("continue=")), "{used:?}");
 }
 
 #[tokio::test]

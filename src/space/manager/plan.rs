@@ -197,7 +197,7 @@ mod tests {
             assert_eq!(outcome(Err(error.clone())), Err(error));
         }
         for of_entry in
-            [StoreError::NotFound("a".into()), StoreError::Deleted("a".into()), StoreError::Forbidden("".into())]
+            [StoreError::NotFound("a".into()), StoreError::Deleted("a".into()), StoreError::Forbidden("no".into())]
         {
             assert_eq!(outcome(Err(of_entry)), Ok(()));
         }
