@@ -150,7 +150,7 @@ mod tests {
 
     fn seen(outcome: Option<(Result<(), StoreError>, Timestamp)>) -> Seen {
         let inputs = Inputs { uid: None, generation: None, credential: None, ca: None };
-        Seen { inputs, built: at(100), outcome, answered: None, reported: None }
+        Seen { inputs, built: at(100), outcome, answered: None, reported: None, is_used: true }
     }
 
     #[test]
