@@ -21,6 +21,7 @@ use serde_json::{Value as Json, json};
 use stage::{
     SYSTEM,
     acked::{Acked, NAMESPACE},
+    asked::Asked,
     light_runtime, operator_image, pods, release,
     runtime::Runtime,
 };
@@ -99,8 +100,9 @@ fn sources() -> Result<String> {
         let ours = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"spacesync-"));
         if ours && path.extension().is_some_and(|extension| extension == "d") {
             let text = fs::read_to_string(&path)?;
-            // The library, and not the program of its tests. What was read stands there as `FILE:`.
-            if text.contains("/libspacesync-") {
+            // The library that was built, neither checked only nor the program of its tests. What was read stands there as
+            // `FILE:`.
+            if text.lines().any(|line| line.contains("/libspacesync-") && line.contains(".rlib:")) {
                 let read = text.lines().filter_map(|line| line.strip_suffix(':')).collect::<Vec<_>>().join("\n");
                 found.push((fs::metadata(&path)?.modified()?, read));
             }
@@ -142,7 +144,15 @@ async fn tell(node: &Node, client: Client) -> Result<()> {
     let definition = |field: &str| node.kubectl(&["get", "crd", "flowapps.spacesync.dev", "-o", field]);
     assert_eq!(definition(SHORT_NAMES)?, "", "the older one knows the short name");
     let uid = definition(UID)?;
+    let before = node.kubectl(&["get", "pods", "-n", SYSTEM, "-o", "name"])?;
+    let asked = Asked::start(node)?;
     timed("upgrade", || release::upgrade(node, "podAnnotations.example\\.org/changed=yes"))?;
+    // Helm does not wait for the old ones to go.
+    let gone = ["wait", "--for=delete", "-n", SYSTEM, "--timeout=1m"].into_iter();
+    node.kubectl(&gone.chain(before.lines()).collect::<Vec<_>>())?;
+    let asked = asked.was_always_answered()?;
+    assert!(asked > 100, "the pods' API was asked only {asked} times");
+    println!("the pods' API was asked {asked} times, each over a new connection, and answered each time");
     assert_eq!(definition(SHORT_NAMES)?, r#"["fa"]"#, "the definition is as old as before");
     assert_eq!(definition(UID)?, uid, "another definition, and its objects are gone");
     let replicas = node.kubectl(&["get", "pods", "-n", SYSTEM, "-o", "jsonpath={.items[*].metadata.annotations}"])?;

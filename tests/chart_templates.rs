@@ -209,6 +209,22 @@ fn an_api_server_takes_all_of_it_to_the_letter() {
     }
 }
 
+/// As the README says of it.
+#[test]
+fn the_address_of_an_installed_service_cannot_be_changed_until_the_service_goes() {
+    kubectl("create namespace kept", "").done();
+    let applied = |address: &str| {
+        let set = format!("--set=service.clusterIP={address}");
+        let service = &template("kept", &[&set]).expect("objects")["Service spacesync"];
+        kubectl("apply --server-side --force-conflicts -f -", &service.to_string())
+    };
+    applied("10.96.0.83").done();
+    let said = applied("10.96.0.84");
+    assert!(!said.ok && said.err.contains("spec.clusterIP"), "{said:?}");
+    kubectl("delete service/spacesync -n kept", "").done();
+    applied("10.96.0.84").done();
+}
+
 #[test]
 fn every_value_arrives() {
     let made = template(NAMESPACE, &["--values", &everything().to_string_lossy()]).expect("objects");

@@ -19,18 +19,22 @@ SecretManagers, which admins make few of. No value ever.
 ";
 
 /// What each label tells, whichever metric has it.
-const LABELS: [(&str, &str); 11] = [
+const LABELS: [(&str, &str); 12] = [
     ("auto_sync", "the schedule of the sync: what is asked for once a day takes as long"),
     ("code", "the HTTP status of the answer"),
     ("condition", "the type of the condition, such as `Delivered`"),
     ("controller", "`sync`, `flow_app`, `space` or `secret_manager`"),
-    ("endpoint", "`status`, `sync`, `settings`, `acks`, or `other` for any other path"),
     (
         "kind",
         "of objects as `controller`; of questions to stores `heads` (of many at once), `head`, `read` (values), `login` or `renewal`",
     ),
     ("le", "the upper bound of a histogram's bucket, in seconds"),
+    (
+        "reason",
+        "why the condition is not `True`, as in [reasons](reasons.md); empty where it is, and where nobody has looked yet",
+    ),
     ("result", "`ok`, or what came of it: of questions to stores the reason, as in [reasons](reasons.md)"),
+    ("route", "of the pods' API: `status`, `sync`, `settings`, `acks`, or `other` for any other path"),
     ("secret_manager", "the name of the SecretManager"),
     ("status", "`True`, `False` or `Unknown`"),
     ("trigger", "`schedule`, `live`, `manual`, `save`, `drift` or `first`"),
@@ -41,12 +45,14 @@ const TAIL: &str = "
 ```promql
 # Flows wait for a secret longer than they should: nine of ten changes within a second, over an hour
 histogram_quantile(0.9, sum by (le) (rate(spacesync_delivery_seconds_bucket{auto_sync=\"Live\"}[1h]))) > 1
-# Somebody has to look, when it lasts for ten minutes: syncs that are not ready (every replica tells the same)
+# Somebody has to look, when it lasts for ten minutes: syncs that are not ready, by reason (every replica tells the same)
 max without (instance, pod) (spacesync_objects{kind=\"sync\", condition=\"Ready\", status=\"False\"}) > 0
-# A SecretManager has not answered for five minutes
-time() - max by (secret_manager) (spacesync_secret_manager_last_checked_timestamp_seconds) > 300
-# Nobody leads
-sum(spacesync_leader) != 1
+# Flows may run on an old secret: pods of so many flow apps were told of a new one and do not say that they have it
+max without (instance, pod) (spacesync_objects{kind=\"flow_app\", condition=\"Loaded\", reason=\"NoAck\"}) > 0
+# A SecretManager has not answered for twenty minutes: one that no sync has to ask sooner is asked each fifteen
+time() - max by (secret_manager) (spacesync_secret_manager_last_checked_timestamp_seconds) > 1200
+# Nobody leads, or no replica is scraped, when it lasts for a minute: another may take 16 s to take over
+(sum(spacesync_leader) or vector(0)) != 1
 ```
 ";
 
@@ -99,6 +105,7 @@ fn families() -> Vec<Family> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::resources::Reason;
 
     #[test]
     fn every_metric_follows_the_conventions_of_prometheus() {
@@ -117,6 +124,35 @@ mod tests {
                 assert!(!labels.contains(unbounded), "{name} has a series for each {unbounded}");
             }
         }
+    }
+
+    #[test]
+    fn no_label_is_one_that_a_scrape_sets_itself() {
+        for Family { name, labels, .. } in families() {
+            for theirs in ["job", "instance", "endpoint", "service", "container", "pod", "namespace", "node"] {
+                assert!(!labels.contains(theirs), "{name}: it would arrive as exported_{theirs}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_alert_asks_for_metrics_labels_and_reasons_that_there_are() {
+        let families = families();
+        let mut asked = 0;
+        for part in TAIL.split("spacesync_").skip(1) {
+            let end = part.find(|at: char| !at.is_ascii_alphanumeric() && at != '_').expect("something follows");
+            let (name, rest) = part.split_at(end);
+            let name = format!("spacesync_{}", name.trim_end_matches("_bucket"));
+            let family = families.iter().find(|family| family.name == name).unwrap_or_else(|| panic!("no {name}"));
+            let labels = rest.strip_prefix('{').and_then(|rest| rest.split_once('}')).map_or("", |(labels, _)| labels);
+            for (label, value) in labels.split(", ").filter_map(|label| label.split_once('=')) {
+                assert!(family.labels.contains(label), "{name} has no label {label}");
+                let is_reason = Reason::parse(value.trim_matches('"')).is_some();
+                assert!(label != "reason" || is_reason, "no reason {value}");
+            }
+            asked += 1;
+        }
+        assert_eq!(asked, 5);
     }
 
     #[test]

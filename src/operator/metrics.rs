@@ -1,6 +1,9 @@
 //! What is counted, by the conventions of Prometheus, with bounded labels only.
 
-use std::sync::atomic::AtomicU64;
+use std::{
+    collections::{HashMap, HashSet},
+    sync::{Mutex, atomic::AtomicU64},
+};
 
 use prometheus_client::{
     encoding::{EncodeLabelSet, EncodeLabelValue, text::encode},
@@ -44,7 +47,7 @@ pub struct LookLabels {
 }
 
 /// Labels of the objects of a kind that stand alike.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct ConditionLabels {
     /// The kind.
     pub kind: Controller,
@@ -52,6 +55,8 @@ pub struct ConditionLabels {
     pub condition: &'static str,
     /// Its status: `True`, `False` or `Unknown`.
     pub status: &'static str,
+    /// Why it is not `True`. Empty where it is, and where nobody has said yet.
+    pub reason: &'static str,
 }
 
 /// Labels of a store.
@@ -82,10 +87,10 @@ pub struct WriteLabels {
     pub trigger: &'static str,
 }
 
-/// An endpoint of the pods' API.
+/// A route of the pods' API. Not an endpoint: the Prometheus operator sets a label of that name itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
 #[allow(non_camel_case_types, reason = "label values are lower case")]
-pub enum Endpoint {
+pub enum Route {
     /// `/v1/status`.
     status,
     /// `/v1/sync`.
@@ -102,7 +107,7 @@ pub enum Endpoint {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct RequestLabels {
     /// Where.
-    pub endpoint: Endpoint,
+    pub route: Route,
     /// The HTTP status of the answer.
     pub code: u16,
 }
@@ -139,7 +144,9 @@ pub struct Metrics {
     /// Looks at objects, and how many seconds each took.
     pub look_seconds: Family<LookLabels, Histogram>,
     /// Objects by how they stand.
-    pub objects: Family<ConditionLabels, Gauge>,
+    objects: Family<ConditionLabels, Gauge>,
+    /// Which of these series there are.
+    standing: Mutex<HashSet<ConditionLabels>>,
     /// Questions to stores.
     pub store_requests: Family<StoreLabels, Counter>,
     /// When each store last answered, in seconds since 1970.
@@ -174,7 +181,7 @@ impl Default for Metrics {
         let objects = Family::default();
         registry.register(
             "objects",
-            "Objects by the status of a condition; every replica tells the same, so take the maximum",
+            "Objects by the status of a condition and why it is not True; every replica tells the same, so take the maximum",
             objects.clone(),
         );
         let store_requests = Family::default();
@@ -204,7 +211,7 @@ impl Default for Metrics {
             delivery_seconds.clone(),
         );
         let api_requests = Family::default();
-        registry.register("api_requests", "Requests to the pods' API, by endpoint and code", api_requests.clone());
+        registry.register("api_requests", "Requests to the pods' API, by route and code", api_requests.clone());
         let token_reviews = Family::default();
         registry.register("token_reviews", "Tokens that the API server was asked about", token_reviews.clone());
         let leader = Gauge::default();
@@ -213,6 +220,7 @@ impl Default for Metrics {
             registry,
             look_seconds,
             objects,
+            standing: Mutex::default(),
             store_requests,
             last_checked,
             secret_writes,
@@ -247,15 +255,28 @@ impl Metrics {
     pub fn exemplify(&self) {
         let secret_manager = || "central".to_owned();
         drop(self.look_seconds.get_or_create(&LookLabels { controller: Controller::sync, result: LookResult::ok }));
-        let objects = ConditionLabels { kind: Controller::sync, condition: "Ready", status: "True" };
+        let reason = Reason::TargetConflict.as_str();
+        let objects = ConditionLabels { kind: Controller::sync, condition: "Ready", status: "False", reason };
         drop(self.objects.get_or_create(&objects));
         self.count_store(&secret_manager(), "head", None);
         drop(self.last_checked.get_or_create(&ManagerLabels { secret_manager: secret_manager() }));
         drop(self.secret_writes.get_or_create(&WriteLabels { trigger: "live" }));
         drop(self.sync_seconds.get_or_create(&ScheduleLabels { auto_sync: "Live" }));
         drop(self.delivery_seconds.get_or_create(&ScheduleLabels { auto_sync: "Live" }));
-        drop(self.api_requests.get_or_create(&RequestLabels { endpoint: Endpoint::acks, code: 200 }));
+        drop(self.api_requests.get_or_create(&RequestLabels { route: Route::acks, code: 200 }));
         drop(self.token_reviews.get_or_create(&ReviewLabels { result: Review::accepted }));
+    }
+
+    /// Tells how objects stand now. What no object stands for any more has no series: few of all reasons are met at a time.
+    pub fn tell_objects(&self, now: HashMap<ConditionLabels, i64>) {
+        let mut standing = self.standing.lock().expect("no code panics while it holds the lock");
+        for gone in standing.iter().filter(|labels| !now.contains_key(labels)) {
+            self.objects.remove(gone);
+        }
+        for (labels, count) in &now {
+            self.objects.get_or_create(labels).set(*count);
+        }
+        *standing = now.into_keys().collect();
     }
 
     /// Counts a question to a store.

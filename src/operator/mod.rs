@@ -130,6 +130,7 @@ async fn terms(ctx: &Arc<Context>, lead: &Lead) {
             () = term(ctx) => {}
         }
         ctx.metrics.leader.set(0);
+        ctx.reach.rest();
     }
 }
 

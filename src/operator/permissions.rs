@@ -14,7 +14,10 @@ use k8s_openapi::api::authorization::v1::{
 use tokio::sync::Notify;
 
 use super::{caches::Caches, context::Settings, scope::Scope};
-use crate::cluster::{Cluster, Error, Result};
+use crate::{
+    cluster::{Cluster, Error, Result},
+    resources::names::API_CONFIG_MAP,
+};
 
 /// Where a permission is needed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -102,7 +105,8 @@ permissions! {
     Served  "spacesync.dev" "flowapps"               "list watch patch"     &[], "to know the flow apps, and to set what the editor offers";
     Served  "spacesync.dev" "flowapps/status"        "patch"                &[], "to say what pods have loaded";
     Served  ""              "secrets"                "get list watch create update delete" &[], "to keep the managed Secrets";
-    Served  ""              "configmaps"             "list watch create patch delete" &[], "to tell pods where their API is";
+    Served  ""              "configmaps"             "create"               &[], "to tell pods where their API is";
+    Served  ""              "configmaps"             "list watch patch delete" &[API_CONFIG_MAP], "to tell pods where their API is";
     Served  ""              "pods"                   "get list watch"       &[], "to know who asks, and who has loaded what";
     Served  ""              "pods/status"            "patch"                &[], "to signal pods";
     Served  "apps"          "deployments"            "get list watch patch" &[], "to mount the secrets in flow apps";
@@ -114,8 +118,7 @@ permissions! {
     Cluster "apiextensions.k8s.io" "customresourcedefinitions" "get"
         &["flowapps.spacesync.dev", "spacesecretsyncs.spacesync.dev"], "to tell an uninstall from the end of one object";
     OwnBesides ""           "secrets"                "get list watch create update" &[], "to read the embedded store and the credentials of others, and to keep the keys of its own";
-    OwnBesides ""           "configmaps"             "list watch"           &[], "to know when the CA bundle of a store changes";
-    Own     ""              "configmaps"             "get"                  &[], "to read the CA bundles of stores";
+    Own     ""              "configmaps"             "get list watch"       &[], "to read the CA bundles of stores, and to know when one changes";
     Own     "coordination.k8s.io" "leases"           "create"               &[], "to write in turns with other replicas";
     Own     "coordination.k8s.io" "leases"           "get update"           &[OURS], "to write in turns with other replicas";
 }

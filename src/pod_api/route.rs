@@ -1,4 +1,4 @@
-//! From a request to its answer: which endpoint, who asks, what was sent.
+//! From a request to its answer: which route, who asks, what was sent.
 
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     cluster::Error,
-    operator::metrics::{Endpoint, RequestLabels},
+    operator::metrics::{RequestLabels, Route},
 };
 
 /// The largest body.
@@ -33,19 +33,19 @@ const MAX_DISCARDED: usize = 1024 * 1024;
 const DISCARD: Duration = Duration::from_secs(2);
 
 /// Every path, with the one method that it has.
-const PATHS: [(&str, Method, &str, Endpoint); 4] = [
-    ("/v1/status", Method::GET, "GET", Endpoint::status),
-    ("/v1/sync", Method::POST, "POST", Endpoint::sync),
-    ("/v1/settings", Method::PATCH, "PATCH", Endpoint::settings),
-    ("/v1/acks", Method::POST, "POST", Endpoint::acks),
+const PATHS: [(&str, Method, &str, Route); 4] = [
+    ("/v1/status", Method::GET, "GET", Route::status),
+    ("/v1/sync", Method::POST, "POST", Route::sync),
+    ("/v1/settings", Method::PATCH, "PATCH", Route::settings),
+    ("/v1/acks", Method::POST, "POST", Route::acks),
 ];
 
 /// Answers a request, whatever it is.
 pub async fn answer(api: &Arc<PodApi>, source: IpAddr, request: Request<Incoming>) -> Answer {
     let (head, mut body) = request.into_parts();
-    let (endpoint, routed) = route(&head);
+    let (route, routed) = route(&head);
     let answered = match routed {
-        Ok(()) => answer_at(api, endpoint, source, &head.headers, &mut body).await,
+        Ok(()) => answer_at(api, route, source, &head.headers, &mut body).await,
         Err(problem) => Err(problem),
     };
     if answered.is_err() {
@@ -53,26 +53,26 @@ pub async fn answer(api: &Arc<PodApi>, source: IpAddr, request: Request<Incoming
     }
     let mut answer = answered.unwrap_or_else(Problem::response);
     answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    let labels = RequestLabels { endpoint, code: answer.status().as_u16() };
+    let labels = RequestLabels { route, code: answer.status().as_u16() };
     api.ctx.metrics.api_requests.get_or_create(&labels).inc();
     answer
 }
 
-fn route(request: &Parts) -> (Endpoint, Result<(), Problem>) {
-    let Some((_, method, allowed, endpoint)) = PATHS.iter().find(|(path, ..)| *path == request.uri.path()) else {
+fn route(request: &Parts) -> (Route, Result<(), Problem>) {
+    let Some((_, method, allowed, route)) = PATHS.iter().find(|(path, ..)| *path == request.uri.path()) else {
         let detail = "there are /v1/status, /v1/sync, /v1/settings and /v1/acks; see docs/reference/pods-api.yaml";
-        return (Endpoint::other, Err(Problem::new(What::NotFound, detail)));
+        return (Route::other, Err(Problem::new(What::NotFound, detail)));
     };
     if request.method == method {
-        return (*endpoint, Ok(()));
+        return (*route, Ok(()));
     }
     let not_allowed = Problem::new(What::MethodNotAllowed, format!("use {allowed}"));
-    (*endpoint, Err(Problem { allow: Some(allowed), ..not_allowed }))
+    (*route, Err(Problem { allow: Some(allowed), ..not_allowed }))
 }
 
 async fn answer_at(
     api: &Arc<PodApi>,
-    endpoint: Endpoint,
+    route: Route,
     source: IpAddr,
     headers: &HeaderMap,
     body: &mut Incoming,
@@ -82,13 +82,13 @@ async fn answer_at(
     }
     let pod = api.authenticator.pod(&api.ctx, headers, source).await?;
     let caller = Caller::of(api, pod)?;
-    if endpoint == Endpoint::status {
+    if route == Route::status {
         return status::answer(api, &caller, headers);
     }
     let fields = read(headers, body).await?;
-    match endpoint {
-        Endpoint::sync => sync::answer(api, &caller, &fields).await,
-        Endpoint::settings => settings::answer(api, &caller, &fields).await,
+    match route {
+        Route::sync => sync::answer(api, &caller, &fields).await,
+        Route::settings => settings::answer(api, &caller, &fields).await,
         _ => acks::answer(api, &caller, &fields).await,
     }
 }

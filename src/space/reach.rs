@@ -44,6 +44,8 @@ pub struct Seen {
     pub answered: Option<Timestamp>,
     /// The time of its last answer as the status has it.
     pub reported: Option<Timestamp>,
+    /// Whether a Space is kept there. One without is asked by nobody, and is not late with an answer.
+    pub is_used: bool,
 }
 
 type LastChecked = Family<ManagerLabels, prometheus_client::metrics::gauge::Gauge<f64, std::sync::atomic::AtomicU64>>;
@@ -69,8 +71,7 @@ impl Reach {
         let Some(seen) = managers.get_mut(manager) else { return false };
         if outcome.is_ok() {
             seen.answered = Some(at);
-            #[allow(clippy::cast_precision_loss, reason = "seconds since 1970 are exact in a double")]
-            self.last_checked.get_or_create(&labels(manager)).set(at.as_second() as f64);
+            self.tell(manager, seen);
         }
         let is_old = seen.answered.is_some_and(|at| seen.reported.is_none_or(|told| at.duration_since(told) >= REPORT));
         let is_news = seen.outcome.as_ref().is_none_or(|(before, _)| *before != outcome);
@@ -92,7 +93,7 @@ impl Reach {
 
     /// Begins anew with a manager whose store was built anew. `reported` is what its status tells.
     pub fn begin(&self, manager: &str, inputs: Option<Inputs>, reported: Option<Timestamp>, at: Timestamp) {
-        let seen = Seen { inputs, built: at, outcome: None, answered: None, reported };
+        let seen = Seen { inputs, built: at, outcome: None, answered: None, reported, is_used: false };
         self.lock().insert(manager.to_owned(), seen);
     }
 
@@ -100,6 +101,32 @@ impl Reach {
     pub fn reported(&self, manager: &str, at: Option<Timestamp>) {
         if let Some(seen) = self.lock().get_mut(manager) {
             seen.reported = at;
+            self.tell(manager, seen);
+        }
+    }
+
+    /// Notes whether a Space is kept there.
+    pub fn used(&self, manager: &str, is_used: bool) {
+        if let Some(seen) = self.lock().get_mut(manager) {
+            seen.is_used = is_used;
+            self.tell(manager, seen);
+        }
+    }
+
+    /// This replica asks no more: how old an answer is that it had is not for it to say.
+    pub fn rest(&self) {
+        let mut managers = self.lock();
+        managers.values_mut().for_each(|seen| seen.is_used = false);
+        self.last_checked.clear();
+    }
+
+    #[allow(clippy::cast_precision_loss, reason = "seconds since 1970 are exact in a double")]
+    fn tell(&self, manager: &str, seen: &Seen) {
+        // What another replica has heard is known from the status.
+        match seen.answered.max(seen.reported) {
+            _ if !seen.is_used => drop(self.last_checked.remove(&labels(manager))),
+            Some(at) => drop(self.last_checked.get_or_create(&labels(manager)).set(at.as_second() as f64)),
+            None => {}
         }
     }
 
@@ -161,6 +188,7 @@ mod tests {
         let reach = Reach::new(&metrics);
         let inputs = Inputs { uid: None, generation: Some(1), credential: None, ca: None };
         reach.begin("central", Some(inputs), None, at(0));
+        reach.used("central", true);
         reach.note("central", Ok(()), at(1));
         reach.note("central", Err(StoreError::Sealed), at(2));
         let line = "spacesync_secret_manager_last_checked_timestamp_seconds{secret_manager=\"central\"} 60.0";
@@ -168,5 +196,50 @@ mod tests {
         reach.forget("central");
         assert!(!metrics.encode().contains("central"));
         assert!(!reach.note("central", Ok(()), at(3)));
+    }
+
+    #[test]
+    fn the_metric_of_a_store_that_is_down_since_another_replica_led_tells_what_that_one_heard() {
+        let metrics = Metrics::default();
+        let reach = Reach::new(&metrics);
+        let inputs = Inputs { uid: None, generation: Some(1), credential: None, ca: None };
+        reach.begin("central", Some(inputs), Some(at(1)), at(2));
+        reach.used("central", true);
+        reach.note("central", Err(StoreError::Sealed), at(3));
+        assert!(metrics.encode().contains("\"central\"} 60.0"), "{}", metrics.encode());
+        reach.rest();
+        reach.used("central", true);
+        reach.reported("central", Some(at(10)));
+        assert!(metrics.encode().contains("\"central\"} 600.0"), "{}", metrics.encode());
+    }
+
+    #[test]
+    fn the_metric_tells_nothing_of_whom_nobody_asks() {
+        let metrics = Metrics::default();
+        let reach = Reach::new(&metrics);
+        let inputs = || Inputs { uid: None, generation: Some(1), credential: None, ca: None };
+        let told = || metrics.encode().lines().find_map(|line| Some(line.split_once("\"central\"} ")?.1.to_owned()));
+        reach.begin("central", Some(inputs()), None, at(0));
+        // Somebody asked before it was looked at.
+        reach.note("central", Ok(()), at(1));
+        assert_eq!(told(), None);
+        reach.used("central", true);
+        assert_eq!(told().as_deref(), Some("60.0"));
+        reach.begin("central", Some(inputs()), None, at(2));
+        assert_eq!(told().as_deref(), Some("60.0"), "one that was built anew has answered before");
+        reach.used("central", true);
+        reach.note("central", Ok(()), at(3));
+        assert_eq!(told().as_deref(), Some("180.0"));
+        // Its last Space leaves, while a question is under way; and another comes.
+        reach.used("central", false);
+        reach.note("central", Ok(()), at(4));
+        assert_eq!(told(), None);
+        reach.used("central", true);
+        assert_eq!(told().as_deref(), Some("240.0"));
+        // Another replica leads, until this one does again.
+        reach.rest();
+        assert_eq!(told(), None);
+        reach.used("central", true);
+        assert_eq!(told().as_deref(), Some("240.0"));
     }
 }

@@ -158,10 +158,21 @@ async fn a_secret_manager_counts_its_spaces_and_without_one_it_is_unused() {
     kept.token(json!({"token": kept.fresh_token()})).await;
     kept.manager(json!({})).await;
     kept.until_ready("True/Reachable").await;
+    let metrics = || World::shared_operator().get("/metrics").expect("metrics").1;
+    let told =
+        format!("spacesync_secret_manager_last_checked_timestamp_seconds{{secret_manager=\"{}\"}}", kept.tenant.name);
+    assert!(metrics().contains(&told), "{}", metrics());
     let spaces = Api::<spacesync::resources::Space>::all(kept.tenant.client.clone());
     spaces.delete(&kept.tenant.name, &DeleteParams::default()).await.unwrap();
     let manager = kept.until_ready("Unknown/Unused: no Space is kept here").await;
     assert_eq!(manager.status.unwrap().spaces, Some(0));
+    // Nobody asks it, so nobody waits for it.
+    assert!(!metrics().contains(&told), "{}", metrics());
+    let unused = "kind=\"secret_manager\",condition=\"Ready\",status=\"Unknown\",reason=\"Unused\"} ";
+    assert!(metrics().contains(unused), "{}", metrics());
+    kept.tenant.space(json!({"secretManagerRef": {"name": kept.tenant.name}})).await;
+    kept.until_ready("True/Reachable").await;
+    assert!(metrics().contains(&told), "{}", metrics());
 }
 
 #[tokio::test]

@@ -148,6 +148,8 @@ async fn a_minute_without_a_change_says_nothing_and_a_change_says_exactly_what_i
         assert!(!metrics().lines().any(|line| !line.starts_with('#') && line.contains(word)), "{word}");
     }
     assert!(metrics().contains("secret_manager=\"bao\""));
+    let sealed = "spacesync_objects{kind=\"sync\",condition=\"Ready\",status=\"False\",reason=\"SourceSealed\"} 1";
+    assert!(metrics().lines().any(|line| line == sealed), "{}", metrics());
     Api::<Space>::all(tenant.client.clone()).delete(&troubled.name, &DeleteParams::default()).await.unwrap();
     let managers = Api::<spacesync::resources::SecretManager>::all(tenant.client.clone());
     until(managers.clone(), "bao", "unused", |manager| {

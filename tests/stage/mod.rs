@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "each of them uses a part of it")]
 
 pub mod acked;
+pub mod asked;
 pub mod bare_api;
 pub mod by_hand;
 pub mod editors;

@@ -9,7 +9,7 @@ use super::{SYSTEM, operator_image};
 
 const NAME: &str = "spacesync";
 /// There is no DNS on the node, so pods are told a fixed address of the Service.
-const ADDRESS: &str = "10.96.0.80";
+pub const ADDRESS: &str = "10.96.0.80";
 const LIMIT: &str = "--timeout=2m";
 
 /// The chart.

@@ -63,6 +63,7 @@ async fn reconcile(ctx: &Arc<Context>, name: &str, manager: &SecretManager) -> c
         ctx.stores.set(name, built.store);
     }
     let spaces = spaces_of(ctx, name);
+    ctx.reach.used(name, !spaces.is_empty());
     if probe_of(ctx, name, &spaces, Timestamp::now()) == Probe::Now {
         probe(ctx, name, &spaces).await;
     }

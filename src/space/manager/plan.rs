@@ -162,7 +162,7 @@ mod tests {
 
     fn seen(outcome: Option<(Result<(), StoreError>, Timestamp)>) -> Seen {
         let inputs = Inputs { uid: None, generation: None, credential: None, ca: None };
-        Seen { inputs: Some(inputs), built: at(100), outcome, answered: None, reported: None }
+        Seen { inputs: Some(inputs), built: at(100), outcome, answered: None, reported: None, is_used: true }
     }
 
     #[test]

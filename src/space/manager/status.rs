@@ -114,7 +114,14 @@ mod tests {
     fn seen(outcome: Option<Result<(), StoreError>>, minute: i64) -> Seen {
         let inputs = Inputs { uid: None, generation: None, credential: None, ca: None };
         let answered = outcome.as_ref().filter(|outcome| outcome.is_ok()).map(|_| at(minute));
-        Seen { inputs: Some(inputs), built: at(0), outcome: outcome.map(|o| (o, at(minute))), answered, reported: None }
+        Seen {
+            inputs: Some(inputs),
+            built: at(0),
+            outcome: outcome.map(|o| (o, at(minute))),
+            answered,
+            reported: None,
+            is_used: true,
+        }
     }
 
     fn ready(status: &SecretManagerStatus) -> String {
