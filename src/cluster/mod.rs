@@ -3,6 +3,8 @@
 
 pub mod cache;
 mod connection;
+#[cfg(test)]
+mod guard_tests;
 pub mod identity;
 mod items;
 pub mod parts;

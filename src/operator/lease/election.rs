@@ -32,7 +32,8 @@ pub struct Timing {
     pub call: Duration,
 }
 
-/// client-go's own defaults, but for `watch`: client-go looks as often as it renews, and takes over two seconds late.
+/// client-go's own defaults, but for `watch`: client-go looks as often as it renews, and takes over up to two
+/// seconds late.
 pub const TIMING: Timing = Timing {
     lease: Duration::from_secs(15),
     renew_deadline: Duration::from_secs(10),
