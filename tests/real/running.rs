@@ -87,6 +87,10 @@ async fn a_replica_that_is_cut_off_stops_leading_in_time_stays_ready_and_comes_b
     assert_eq!(readiness(&operator), (200, "ok\n".into()));
     world.plane.start_api_server().unwrap();
     within(SOON, "it leads again", async || leads(&operator)).await;
+    // It asks twice a second by then, and says so once.
+    let log = operator.log();
+    let warned = log.lines().filter(|line| line.contains("WARN") && line.contains("lease could not be read")).count();
+    assert!((1..=2).contains(&warned), "{log}");
     let tenant = world.tenant(&[("A", "1")]).await;
     tenant.sync(json!({})).await;
     tenant.until_secret(&[("A", "1")]).await;
