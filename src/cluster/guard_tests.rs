@@ -112,3 +112,16 @@ async fn a_replica_that_may_not_write_sends_reads_and_nothing_else_whatever_asks
     assert_eq!(cluster.create(&ConfigMap::default()).await.err(), Some(Error::NotLeader));
     assert_eq!(server.asked(), Vec::<Method>::new());
 }
+
+#[tokio::test]
+async fn a_write_that_waited_for_its_connection_until_the_lease_was_lost_does_not_leave_either() {
+    let server = Server::start().await;
+    // By turns: it may when the request is made, and may not when a connection takes it.
+    let turn = AtomicBool::new(false);
+    let may_write = move || !turn.fetch_xor(true, Ordering::Relaxed);
+    let cluster = Cluster::new(&server.config, Arc::new(may_write)).unwrap();
+    for (write, error) in all_writes(&cluster).await {
+        assert_eq!(error, Some(Error::NotLeader), "{write}");
+    }
+    assert_eq!(server.asked(), Vec::<Method>::new());
+}
