@@ -3,6 +3,8 @@
 
 pub mod cache;
 mod connection;
+#[cfg(test)]
+mod guard_tests;
 pub mod identity;
 mod items;
 pub mod parts;
@@ -15,14 +17,12 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::{
     Client, Config, Resource,
     api::{DeleteParams, GetParams, Patch, PatchParams, PostParams, Preconditions},
-    client::Body,
     core::PartialObjectMeta,
 };
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value as Json;
 use thiserror::Error;
 use tokio::sync::Notify;
-use tower::BoxError;
 
 use crate::resources::{names::MANAGER, owner};
 
@@ -76,7 +76,7 @@ impl Error {
                 413 => Self::TooLarge,
                 code => Self::Other(code),
             },
-            kube::Error::Service(inner) if inner.is::<NotLeader>() => Self::NotLeader,
+            error if is_not_leader(error) => Self::NotLeader,
             kube::Error::SerdeError(e) => Self::Malformed(format!("line {} column {}", e.line(), e.column())),
             _ => Self::Other(0),
         }
@@ -90,6 +90,12 @@ pub type Result<T> = std::result::Result<T, Error>;
 #[derive(Debug, Error)]
 #[error("not the leader")]
 struct NotLeader;
+
+/// Whether that is at the bottom of it: what a connection did not take is wrapped in errors of that.
+fn is_not_leader(error: &kube::Error) -> bool {
+    std::iter::successors(Some(error as &dyn std::error::Error), |error| error.source())
+        .any(<dyn std::error::Error>::is::<NotLeader>)
+}
 
 /// Says whether this replica may write right now.
 pub type MayWrite = Arc<dyn Fn() -> bool + Send + Sync>;
@@ -106,14 +112,7 @@ impl Cluster {
     /// A client that refuses every write while `may_write` says no. In the client itself, so that no code path can
     /// forget to ask, and checked when the request leaves, so that a process that slept through its lease writes nothing.
     pub fn new(config: &Config, may_write: MayWrite) -> anyhow::Result<Self> {
-        let guard = tower::filter::FilterLayer::new(move |request: http::Request<Body>| {
-            if request.method() == http::Method::GET || may_write() {
-                Ok(request)
-            } else {
-                Err::<_, BoxError>(Box::new(NotLeader))
-            }
-        });
-        Ok(Self { client: connection::client(config, &guard)?, refused: Arc::default() })
+        Ok(Self { client: connection::client(config, may_write)?, refused: Arc::default() })
     }
 
     /// The same, with this bell for what is forbidden.

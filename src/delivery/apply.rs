@@ -38,7 +38,7 @@ async fn tell_one(ctx: &Context, telling: Telling) -> Result<()> {
     let body = telling_body(&telling, jiff::Timestamp::now());
     match ctx.cluster.patch_pod_status(&pod.namespace, &pod.name, &body).await {
         Ok(answer) => {
-            if telling.attempt.is_some() {
+            if telling.signal.is_some() {
                 ctx.metrics.signals.inc();
             }
             // At once, and not when the watch comes round: the next step is a function of what the pod was told.
@@ -68,9 +68,9 @@ pub fn has_gone(error: &Error) -> bool {
 /// The patch of `pods/status`. The UID keeps it from another pod of the same name, as a StatefulSet makes them.
 fn telling_body(telling: &Telling, now: jiff::Timestamp) -> Json {
     let mut annotations = json!({FLOW_APP_VERSION: telling.version});
-    if let Some(number) = telling.attempt {
-        let attempt = Attempt { number, at: now.as_millisecond() };
-        annotations[REVISION] = telling.revision.clone().into();
+    if let Some((revision, number)) = &telling.signal {
+        let attempt = Attempt { number: *number, at: now.as_millisecond() };
+        annotations[REVISION] = revision.clone().into();
         annotations[SIGNAL] = attempt.to_string().into();
     }
     json!({"metadata": {"uid": telling.pod.uid, "annotations": annotations}})
@@ -267,13 +267,8 @@ mod tests {
 
     #[test]
     fn a_signal_goes_to_exactly_one_pod_and_says_which_attempt_and_when() {
-        let telling = |attempt| Telling {
-            pod: Arc::new(pod("p", "ingest")),
-            revision: R1.into(),
-            version: "5.3.0".into(),
-            attempt,
-        };
-        let signal = telling_body(&telling(Some(2)), at_ms(1_234_567));
+        let telling = |signal| Telling { pod: Arc::new(pod("p", "ingest")), version: "5.3.0".into(), signal };
+        let signal = telling_body(&telling(Some((R1.into(), 2))), at_ms(1_234_567));
         let expected = json!({"metadata": {"uid": "uid-of-p", "annotations": {
             "spacesync.dev/revision": R1,
             "spacesync.dev/flow-app-version": "5.3.0",

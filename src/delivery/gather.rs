@@ -74,8 +74,16 @@ impl Known {
 
     /// The revision that its pods are to be told.
     pub fn told_revision(&self) -> Option<&str> {
-        let hot = self.app.spec.effective_reload() == Reload::Hot;
-        self.serving.as_ref().filter(|_| hot)?.revision.as_deref()
+        self.serving.as_ref().filter(|_| self.is_hot())?.revision.as_deref()
+    }
+
+    /// Whether its pods are to be told a revision, now or once there is one.
+    pub fn will_be_told(&self) -> bool {
+        self.is_hot() && self.serving.is_some()
+    }
+
+    fn is_hot(&self) -> bool {
+        self.app.spec.effective_reload() == Reload::Hot
     }
 }
 

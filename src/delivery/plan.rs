@@ -20,37 +20,44 @@ use crate::resources::{
 pub struct Telling {
     /// The pod.
     pub pod: Arc<PodView>,
-    /// The revision.
-    pub revision: String,
     /// The Flow App's version.
     pub version: String,
-    /// Which attempt; `None` when only the version is told.
-    pub attempt: Option<usize>,
+    /// The revision, and which attempt it is; `None` when only the version is told.
+    pub signal: Option<(String, usize)>,
 }
 
 /// What is to be told to whom right now.
 pub fn tellings(known: &Known, now: jiff::Timestamp) -> Vec<Telling> {
-    let Some(revision) = known.told_revision() else { return Vec::new() };
     let version = &known.app.spec.version;
     let telling = |pod: &Arc<PodView>| {
-        let attempt = match signal::step(pod, revision, version, now) {
-            Step::Signal { attempt } => Some(attempt),
+        let signal = match step(known, pod, now) {
+            Step::Signal { attempt } => Some((known.told_revision()?.to_owned(), attempt)),
             Step::TellVersion => None,
             Step::Rest | Step::Wait(_) | Step::GaveUp => return None,
         };
-        Some(Telling { pod: pod.clone(), revision: revision.to_owned(), version: version.clone(), attempt })
+        Some(Telling { pod: pod.clone(), version: version.clone(), signal })
     };
     known.pods.iter().filter_map(telling).collect()
+}
+
+/// What is to be done about one pod. Whether the plugin serves in it depends on the version, so that every pod is told
+/// that; what is to be signalled to it says the version along with it.
+fn step(known: &Known, pod: &PodView, now: jiff::Timestamp) -> Step {
+    let version = &known.app.spec.version;
+    match known.told_revision() {
+        Some(revision) => signal::step(pod, revision, version, now),
+        // A signal will come, and the kubelet refreshes a pod at once only once a second.
+        None if known.will_be_told() => Step::Rest,
+        None => signal::version_step(pod, version),
+    }
 }
 
 /// When the next signal is due, if nothing changes. `began` is when [`tellings`] was asked: what became due since then was
 /// not told yet; what was due then was told, or its pod has gone, which the watch will say.
 pub fn next_signal(known: &Known, began: jiff::Timestamp, now: jiff::Timestamp) -> Option<Duration> {
-    let revision = known.told_revision()?;
-    let step = |pod: &PodView, at| signal::step(pod, revision, &known.app.spec.version, at);
-    let waits = known.pods.iter().filter_map(|pod| match step(pod, now) {
+    let waits = known.pods.iter().filter_map(|pod| match step(known, pod, now) {
         Step::Wait(wait) => Some(wait),
-        Step::Signal { .. } if matches!(step(pod, began), Step::Wait(_)) => Some(Duration::ZERO),
+        Step::Signal { .. } if matches!(step(known, pod, began), Step::Wait(_)) => Some(Duration::ZERO),
         _ => None,
     });
     waits.min()
@@ -387,23 +394,63 @@ mod tests {
         let other_version = PodView { flow_app_version: Some("5.2.0".into()), ..told(pod("d", "ingest"), R2, 1, NOW) };
         let known = with_pods(vec![pod("a", "ingest"), loaded, acked(pod("c", "ingest"), R1), other_version]);
         let told = tellings(&known, at_ms(NOW));
-        let told: Vec<_> = told.iter().map(|t| (t.pod.name.as_str(), t.attempt)).collect();
-        assert_eq!(told, [("a", Some(1)), ("c", Some(1)), ("d", None)]);
+        let told: Vec<_> = told.iter().map(|t| (t.pod.name.as_str(), t.signal.clone())).collect();
+        let first = Some((R2.to_owned(), 1));
+        assert_eq!(told, [("a", first.clone()), ("c", first), ("d", None)]);
+    }
+
+    fn reloading(reload: Reload, known: Known) -> Known {
+        let mut app = app("ingest");
+        app.spec.reload = Some(reload);
+        Known { app: Arc::new(app), ..known }
+    }
+
+    fn without_revision(mut known: Known) -> Known {
+        known.serving.as_mut().unwrap().revision = None;
+        known
+    }
+
+    fn without_sync(known: Known) -> Known {
+        Known { serving: None, ..known }
     }
 
     #[test]
-    fn nobody_is_told_without_a_revision_or_where_the_app_does_not_want_it() {
-        let pods = || with_pods(vec![pod("a", "ingest")]);
-        let mut without = pods();
-        without.serving.as_mut().unwrap().revision = None;
-        let mut table = vec![Known { serving: None, ..pods() }, without];
-        for reload in [Reload::None, Reload::Restart] {
-            let mut cold = app("ingest");
-            cold.spec.reload = Some(reload);
-            table.push(Known { app: Arc::new(cold), ..pods() });
+    fn nobody_is_signalled_without_a_revision_or_where_the_app_does_not_want_it() {
+        let hot = || with_pods(vec![pod("a", "ingest")]);
+        let [cold, restarted] = [Reload::None, Reload::Restart].map(|reload| reloading(reload, hot()));
+        for known in [without_sync(hot()), without_revision(hot()), cold, restarted] {
+            assert!(tellings(&known, at_ms(NOW)).iter().all(|telling| telling.signal.is_none()));
+            assert_eq!(next_signal(&known, at_ms(NOW), at_ms(NOW)), None);
         }
-        for known in table {
-            assert_eq!((tellings(&known, at_ms(NOW)), next_signal(&known, at_ms(NOW), at_ms(NOW))), (vec![], None));
+    }
+
+    #[test]
+    fn every_pod_hears_the_version_once_whether_its_app_is_signalled_or_not() {
+        let versed = |name, version: &str| PodView { flow_app_version: Some(version.into()), ..pod(name, "ingest") };
+        let pods = || {
+            with_pods(vec![
+                pod("untold", "ingest"),
+                versed("old", "5.2.9"),
+                versed("knows", "5.3.0"),
+                PodView { started: false, ..pod("waits", "ingest") },
+                PodView { terminating: true, ..pod("goes", "ingest") },
+            ])
+        };
+        let table = [
+            (reloading(Reload::None, pods()), vec!["untold", "old"]),
+            (reloading(Reload::Restart, pods()), vec!["untold", "old"]),
+            (reloading(Reload::Restart, without_revision(pods())), vec!["untold", "old"]),
+            (reloading(Reload::None, without_sync(pods())), vec!["untold", "old"]),
+            // A pod that outlives its sync has what that brought.
+            (without_sync(pods()), vec!["untold", "old"]),
+            // The signal that will come says both.
+            (without_revision(pods()), vec![]),
+        ];
+        for (known, expected) in table {
+            let told = tellings(&known, at_ms(NOW));
+            let names: Vec<_> = told.iter().map(|telling| telling.pod.name.as_str()).collect();
+            assert_eq!(names, expected, "{:?} {:?}", known.app.spec.reload, known.serving);
+            assert!(told.iter().all(|telling| telling.version == "5.3.0" && telling.signal.is_none()));
         }
     }
 

@@ -54,7 +54,7 @@ impl FromStr for Attempt {
 pub enum Step {
     /// Nothing: it does not count, or has loaded the revision.
     Rest,
-    /// It knows the revision, but not the Flow App's version.
+    /// It is to know the Flow App's version, and nothing besides.
     TellVersion,
     /// The signal, for the first time or again.
     Signal {
@@ -80,7 +80,7 @@ pub fn step(pod: &PodView, revision: &str, version: &str, now: jiff::Timestamp) 
             _ => Step::Signal { attempt: 1 },
         };
     }
-    if pod.flow_app_version.as_deref() != Some(version) {
+    if version_step(pod, version) == Step::TellVersion {
         return Step::TellVersion;
     }
     if has_loaded(pod, revision) {
@@ -91,6 +91,12 @@ pub fn step(pod: &PodView, revision: &str, version: &str, now: jiff::Timestamp) 
         // The annotation was removed or garbled: nobody knows how often it was told.
         _ => Step::Signal { attempt: 1 },
     }
+}
+
+/// What is to be done so that this pod knows this version. Once: nothing comes back that one could wait for.
+pub fn version_step(pod: &PodView, version: &str) -> Step {
+    let knows = pod.flow_app_version.as_deref() == Some(version);
+    if pod.counts() && !knows { Step::TellVersion } else { Step::Rest }
 }
 
 /// Whether the runtime has acknowledged exactly this revision.

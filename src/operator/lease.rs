@@ -5,7 +5,10 @@ mod election;
 mod simulation;
 
 use std::{
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Instant, SystemTime},
 };
 
@@ -66,7 +69,8 @@ impl Lead {
         let identity = identity();
         tracing::info!(identity, "takes part in the election");
         let election = Election::new(identity, namespace, MANAGER, TIMING, Instant::now());
-        let candidate = Candidate { cluster, namespace: namespace.to_owned(), election, shared: shared.clone() };
+        let (namespace, failing) = (namespace.to_owned(), AtomicBool::new(false));
+        let candidate = Candidate { cluster, namespace, election, shared: shared.clone(), failing };
         *shared.task.lock().expect("no code panics while it holds the lock") = Some(tokio::spawn(candidate.run()));
         Self(shared)
     }
@@ -116,6 +120,8 @@ struct Candidate {
     namespace: String,
     election: Election,
     shared: Arc<Shared>,
+    /// Whether the last call failed. Only the first of several is a warning: a standby makes two a second.
+    failing: AtomicBool,
 }
 
 impl Candidate {
@@ -173,18 +179,20 @@ impl Candidate {
     async fn in_time<T>(&self, call: impl Future<Output = Result<T, Error>>) -> Result<T, Failed> {
         let now = Instant::now();
         let left = self.election.held_until(now).map_or(TIMING.call, |until| until - now);
-        match tokio::time::timeout(left.min(TIMING.call), call).await {
-            Ok(Ok(answer)) => Ok(answer),
-            Ok(Err(Error::Conflict(_) | Error::NotFound)) => Err(Failed::Moved),
-            Ok(Err(error)) => {
-                tracing::warn!(%error, "the lease could not be read or written");
-                Err(Failed::Unknown)
+        let failed = match tokio::time::timeout(left.min(TIMING.call), call).await {
+            Ok(Err(error)) if !matches!(error, Error::Conflict(_) | Error::NotFound) => error,
+            Err(_) => Error::TimedOut,
+            Ok(answered) => {
+                self.failing.store(false, Ordering::Relaxed);
+                return answered.map_err(|_| Failed::Moved);
             }
-            Err(_) => {
-                tracing::warn!("the lease could not be read or written in time");
-                Err(Failed::Unknown)
-            }
+        };
+        if self.failing.swap(true, Ordering::Relaxed) {
+            tracing::debug!(error = %failed, "the lease still cannot be read or written");
+        } else {
+            tracing::warn!(error = %failed, "the lease could not be read or written");
         }
+        Err(Failed::Unknown)
     }
 
     fn publish(&self, renewal: Option<Renewal>) {

@@ -54,7 +54,7 @@ pub struct FlowAppSpec {
         .message("must not be /, /etc, /proc, /sys, /dev or /var/run/secrets nor below them, and not hide /var/run; use for example /var/run/spacesync"))]
     pub mount_path: Option<String>,
     /// How a new revision reaches the flows. `Hot`: the running pods are told and load it. `Restart`: the workload is rolled.
-    /// `None`: nothing is told, only the files change. Defaults to Hot.
+    /// `None`: no revision is told, only the files change. Defaults to Hot.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::choice::<Reload>")]
     pub reload: Option<Reload>,

@@ -24,6 +24,7 @@ mod signals;
 mod some_namespaces;
 mod spaces;
 mod starving;
+mod stopped;
 mod stores;
 mod target;
 mod telling;

@@ -238,7 +238,8 @@ async fn stand<'t, 'w>(tenants: &'t [Tenant<'w>], done: usize) -> (Vec<&'t Tenan
             }
         }
         assert!(rolled <= done + 1, "{rolled} were rolled where {done} are done and one may");
-        if rolling.len() + waiting.len() + done == tenants.len() {
+        // The place of one that is done is given to the next, which takes a moment to say so.
+        if !rolling.is_empty() && rolling.len() + waiting.len() + done == tenants.len() {
             return (rolling, waiting);
         }
         assert!(began.elapsed() < PATIENCE, "{} roll, {} wait, {done} are done", rolling.len(), waiting.len());

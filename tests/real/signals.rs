@@ -223,7 +223,7 @@ async fn what_runs_in_a_pod_and_its_legacy_nodes_stand_in_the_status() {
 }
 
 #[tokio::test]
-async fn an_app_that_reloads_nothing_is_told_nothing() {
+async fn an_app_that_reloads_nothing_is_told_its_version_and_no_revision() {
     let tenant = World::shared().tenant(&[("A", "1")]).await;
     tenant.workload::<Deployment>("ingest", crate::workload::template()).await;
     tenant.sync(json!({})).await;
@@ -233,11 +233,42 @@ async fn an_app_that_reloads_nothing_is_told_nothing() {
     let app = tenant.until_app("ingest", "Loaded", "Unknown/NotSignalled").await;
     assert_eq!(app_message(&app, "Loaded"), "reload is None: pods are not told");
     until_summary(&tenant, "0/1").await;
-    let pod = tenant.api::<Pod>().get("a").await.unwrap();
-    assert_eq!((annotation(&pod, "revision"), annotation(&pod, "flow-app-version")), (None, None));
+    until_version(&tenant, "5.3.0").await;
     tenant.until_condition("Delivered", "True/NoPods").await;
     tenant.ingest(json!({"reload": "Hot"})).await;
     tenant.until_told("a", &revision(&tenant, "1").await).await;
+}
+
+/// Waits until pod `a` was told the version of its Flow App, which is all that it was told.
+async fn until_version(tenant: &Tenant<'_>, version: &str) {
+    let told = |pod: &Pod| annotation(pod, "flow-app-version").as_deref() == Some(version);
+    let pod = until(tenant.api::<Pod>(), "a", version, told).await;
+    assert_eq!((annotation(&pod, "revision"), signal(&pod)), (None, None));
+}
+
+#[tokio::test]
+async fn a_pod_that_is_not_signalled_hears_the_version_once_so_that_below_5_3_the_legacy_node_serves_alone() {
+    let world = World::start(devcluster::AuditLevel::Metadata);
+    let mut operator = world.operator(&[]);
+    for reload in ["None", "Restart"] {
+        let tenant = world.tenant(&[("A", "1")]).await;
+        tenant.with_ingest().await;
+        tenant.ingest(json!({"reload": reload, "version": "5.2.9"})).await;
+        tenant.until_app("ingest", "Supported", "False/LegacyNodeServes").await;
+        tenant.running("a", "ingest").await;
+        until_version(&tenant, "5.2.9").await;
+        tenant.ingest(json!({"reload": reload, "version": "5.3.0"})).await;
+        until_version(&tenant, "5.3.0").await;
+        // Nobody answers, and nobody is asked again: by whoever told it, nor by the next.
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        let before = tenant.requests();
+        let told = before.iter().filter(|request| *request == "patch pods/a/status").count();
+        assert_eq!(told, 2, "{reload}: {before:?}");
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        assert_eq!(tenant.requests(), before, "{reload}, while it runs");
+        operator = world.successor(&mut operator).await;
+        assert_eq!(tenant.requests().split_off(before.len()), Vec::<String>::new(), "{reload}: {}", operator.log());
+    }
 }
 
 #[tokio::test]

@@ -11,6 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
 use devcluster::{AuditLevel, ControlPlane};
 use http::{HeaderValue, Request};
 use hyper_util::{client::legacy::connect::HttpConnector, rt::TokioExecutor};
@@ -233,6 +234,19 @@ impl World {
         let kubeconfig = Kubeconfig::read_from(&self.kubeconfig).expect("a kubeconfig");
         let token = kubeconfig.auth_infos[0].auth_info.as_ref().and_then(|auth| auth.token.clone()).expect("a token");
         token.expose_secret().to_owned()
+    }
+
+    /// A kubeconfig with a token that no other operator has, and as what the audit log knows that token.
+    pub fn another_token(&self) -> (String, String) {
+        let create = ["create", "token", "spacesync", "--namespace", SYSTEM, "--duration=24h"];
+        let token = self.plane.kubectl(&create).expect("a token of the operator");
+        let claims = token.split('.').nth(1).and_then(|claims| BASE64.decode(claims).ok()).expect("a JWT");
+        let claims: serde_json::Value = serde_json::from_slice(&claims).expect("a JWT");
+        let id = claims["jti"].as_str().expect("an ID");
+        let kubeconfig = std::fs::read_to_string(&self.kubeconfig).expect("a kubeconfig");
+        let path = self.plane.dir().join(format!("kubeconfig-{id}"));
+        std::fs::write(&path, kubeconfig.replace(&self.token_of_operator(), token.trim())).expect("a kubeconfig");
+        (path.to_string_lossy().into_owned(), format!("JTI={id}"))
     }
 
     /// Where the API server is, and the certificate authority to trust it by.

@@ -22,17 +22,23 @@ pub struct Timing {
     pub lease: Duration,
     /// For how long its holder writes without having renewed it. Shorter: the difference is for writes on their way.
     pub renew_deadline: Duration,
-    /// How often it is looked at or renewed.
+    /// How often its holder renews it.
     pub retry: Duration,
+    /// How often one that waits for another's lease looks at it. By client-go's rule the lease counts from when its last
+    /// renewal was *seen*, so that one seen late is taken over late; this is how late. Of a standby's requests
+    /// these alone come while nothing changes.
+    pub watch: Duration,
     /// How long one call may take. Short enough for a second try before the deadline.
     pub call: Duration,
 }
 
-/// client-go's own defaults.
+/// client-go's own defaults, but for `watch`: client-go looks as often as it renews, and takes over up to two
+/// seconds late.
 pub const TIMING: Timing = Timing {
     lease: Duration::from_secs(15),
     renew_deadline: Duration::from_secs(10),
     retry: Duration::from_secs(2),
+    watch: Duration::from_millis(500),
     call: Duration::from_secs(4),
 };
 
@@ -153,7 +159,7 @@ impl Election {
         let Some(seen) = self.seen.as_ref().filter(|_| !self.stale) else { return Ask::Read };
         match decide(seen, &self.identity, self.held_since.is_some(), now) {
             Decision::Wait(expires) => {
-                self.later(expires.min(now + self.timing.retry));
+                self.later(expires.min(now + self.timing.watch));
                 self.rest(now)
             }
             decision => Ask::Write(Box::new(self.renewed(seen, decision, wall))),
@@ -204,7 +210,7 @@ impl Election {
                 self.stale = false;
                 self.observe(lease, now);
             }
-            Err(_) => self.later(now + self.timing.retry),
+            Err(_) => self.later(now + self.pause()),
         }
     }
 
@@ -235,8 +241,13 @@ impl Election {
                 self.stale = false;
             }
             Err(Failed::Moved) if !self.conflicted => (self.conflicted, self.stale) = (true, true),
-            Err(_) => self.later(now + self.timing.retry),
+            Err(_) => self.later(now + self.pause()),
         }
+    }
+
+    /// How long after an attempt that failed. Who waits for another's lease misses nothing of it meanwhile.
+    fn pause(&self) -> Duration {
+        if self.held_since.is_some() { self.timing.retry } else { self.timing.watch }
     }
 
     /// Ends this attempt.
