@@ -7,12 +7,14 @@ mod audit;
 mod crowd;
 mod delivery;
 mod floor;
+mod flow_apps;
 mod image;
 mod one_by_one;
 mod process;
 mod report;
 #[path = "../../tests/stage/mod.rs"]
 mod stage;
+mod take_over;
 mod watchers;
 
 use std::{path::Path, time::Duration};
@@ -35,29 +37,52 @@ struct Args {
     /// How many pods run the light runtime, on the one node.
     #[arg(long, default_value_t = 100)]
     light_pods: usize,
-    /// Only what concerns pods.
-    #[arg(long, conflicts_with = "no_delivery")]
-    only_delivery: bool,
-    /// Nothing that concerns pods.
-    #[arg(long)]
-    no_delivery: bool,
+    /// What is measured.
+    #[arg(long, value_delimiter = ',', value_enum, default_value = "image,delivery,take-over,syncs,flow-apps")]
+    parts: Vec<Part>,
     /// What cargo calls every bench with.
     #[arg(long, hide = true)]
     bench: bool,
 }
 
+/// A section of the page.
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Part {
+    /// The operator's program and image.
+    Image,
+    /// What reaches pods.
+    Delivery,
+    /// A leader that is killed.
+    TakeOver,
+    /// Many syncs, for each size and store.
+    Syncs,
+    /// The same with a flow app of three pods each, in the embedded store, for each size up to 2,000.
+    FlowApps,
+}
+
+/// Beyond this the API server of one machine has more to do with pods that nobody runs than the operator has.
+const MOST_FLOW_APPS: usize = 2000;
+
 fn main() -> Result<()> {
     let args = Args::parse();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let mut report = Report::begin("The operator's image");
-    image::measure(&mut report, binary())?;
-    report.write()?;
-    if !args.no_delivery {
+    let is_wanted = |part| args.parts.contains(&part);
+    if is_wanted(Part::Image) {
+        let mut report = Report::begin("The operator's image");
+        image::measure(&mut report, binary())?;
+        report.write()?;
+    }
+    if is_wanted(Part::Delivery) {
         let mut report = Report::begin("What reaches pods");
         runtime.block_on(delivery::measure(&mut report, args.light_pods))?;
         report.write()?;
     }
-    if !args.only_delivery {
+    if is_wanted(Part::TakeOver) {
+        let mut report = Report::begin("A leader that is killed");
+        runtime.block_on(take_over::measure(&mut report))?;
+        report.write()?;
+    }
+    if is_wanted(Part::Syncs) {
         let mut report = Report::begin("Many syncs");
         report.note("Each sync has a space, a namespace and five keys of 40 bytes.");
         report.note("Writes of a first sync are counted until 2 s after its last status. What spaces write comes after the secrets of their syncs, and is not all among them.");
@@ -67,6 +92,14 @@ fn main() -> Result<()> {
                 // Each takes minutes: what is known is kept if a later one is given up.
                 report.write()?;
             }
+        }
+    }
+    if is_wanted(Part::FlowApps) {
+        let mut report = Report::begin("Many syncs with flow apps");
+        report.note("As above in the embedded store, and of each sync a FlowApp, its Deployment and three running pods, which no node runs: nobody acknowledges.");
+        for &size in args.sizes.iter().filter(|size| **size <= MOST_FLOW_APPS) {
+            runtime.block_on(with_flow_apps(&mut report, size))?;
+            report.write()?;
         }
     }
     Ok(())
@@ -96,9 +129,21 @@ async fn world(report: &mut Report, store: Store, size: usize) -> Result<()> {
     report.row(&format!("{what}: CPU of the operator"), "", &format!("{} ms", ms(first.cpu)), "", true);
     let each: Vec<String> = first.writes.iter().map(|(what, count)| format!("{what} {count}")).collect();
     report.note(&format!("first sync of {size}, {}: {}", store.name(), each.join(", ")));
-    settled(report, &mut crowd).await?;
+    settled(report, &mut crowd, "").await?;
     one_by_one::measure(report, &mut crowd).await?;
     restart(report, &mut crowd).await
+}
+
+async fn with_flow_apps(report: &mut Report, size: usize) -> Result<()> {
+    let pods = flow_apps::PODS;
+    progress(&format!("{size} spaces, namespaces, syncs and flow apps of {pods} pods"));
+    let mut crowd = Crowd::raise(Store::Embedded, size).await?;
+    flow_apps::add(&crowd).await?;
+    let first = crowd.first_sync(binary()).await?;
+    let more = format!(" with a flow app of {pods} pods each");
+    let what = format!("first sync of {size}{more}, embedded, from the operator's start");
+    report.row(&what, "", &format!("{} ms", ms(first.took)), "", true);
+    settled(report, &mut crowd, &more).await
 }
 
 /// How much memory so many syncs may take: 25 MB for 2,000, 45 for 5,000, 80 for 10,000, and in between what lies there.
@@ -109,12 +154,12 @@ fn megabytes(syncs: usize) -> f64 {
 }
 
 /// A minute in which nothing changes.
-async fn settled(report: &mut Report, crowd: &mut Crowd) -> Result<()> {
+async fn settled(report: &mut Report, crowd: &mut Crowd, more: &str) -> Result<()> {
     progress("until nothing more is to do");
     crowd.rest(Duration::from_secs(8)).await?;
     progress("a minute in which nothing changes");
     let minute = crowd.observe(Duration::from_mins(1)).await?;
-    let what = format!("no-change minute, {} syncs, {}", crowd.size, crowd.store.name());
+    let what = format!("no-change minute, {} syncs{more}, {}", crowd.size, crowd.store.name());
     let asked = minute.api.len();
     report.row(&format!("{what}: API requests"), "0", &asked.to_string(), "0", asked == 0);
     if crowd.store == Store::OpenBao {

@@ -20,6 +20,7 @@ use tokio::sync::watch;
 use super::{
     items::{Items, find},
     parts::{Health, Part, Parts},
+    queue::jitter,
 };
 
 /// The longest pause before a watch that failed is tried again: a cluster that comes back is noticed soon.
@@ -166,6 +167,13 @@ impl<T: Item> Cache<T> {
         self.remove_at(key, version);
     }
 
+    /// The watch tells that an item went at this version. One of its name that we have made since is another.
+    fn deleted(&self, key: &Key, version: u64) {
+        if self.get(key).is_none_or(|item| item.resource_version() <= version) {
+            self.remove_at(key, version);
+        }
+    }
+
     /// Forgets an item that had gone by this version, and whatever is told of it that is older.
     fn remove_at(&self, key: &Key, version: u64) {
         let old = self.write().remove(key, version);
@@ -237,7 +245,11 @@ impl<T: Item> Cache<T> {
         let mut pause = Duration::from_millis(100);
         while let Some(event) = events.next().await {
             match event {
-                Ok(Event::Init) => list.clear(),
+                Ok(Event::Init) => {
+                    list.clear();
+                    // Said before anything was asked: it shows nothing.
+                    continue;
+                }
                 Ok(Event::InitApply(object)) => {
                     if let Some(mut item) = project(object) {
                         item.slim();
@@ -252,8 +264,7 @@ impl<T: Item> Cache<T> {
                 }
                 Ok(Event::Delete(object)) => {
                     let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
-                    let version = version_number(object.resource_version().as_deref());
-                    self.remove_at(&Key { namespace, name }, version);
+                    self.deleted(&Key { namespace, name }, version_number(object.resource_version().as_deref()));
                 }
                 Err(error) if streams_no_lists(&error) => {
                     tracing::info!("the API server streams no lists: they are read whole");
@@ -271,7 +282,7 @@ impl<T: Item> Cache<T> {
                     while not_exist(&part) {
                         tokio::time::sleep(LONGEST_PAUSE).await;
                     }
-                    tokio::time::sleep(pause).await;
+                    tokio::time::sleep(jitter(pause)).await;
                     pause = (pause * 2).min(LONGEST_PAUSE);
                     continue;
                 }

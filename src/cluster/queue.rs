@@ -294,7 +294,7 @@ fn backoff(first: Duration, last: Duration, failures: u32) -> Duration {
 }
 
 /// Up to a fifth more, so that what failed together does not come back together.
-fn jitter(duration: Duration) -> Duration {
+pub(super) fn jitter(duration: Duration) -> Duration {
     let mut byte = [0];
     // Without randomness there is no jitter, which harms nothing.
     let _ = getrandom::fill(&mut byte);

@@ -258,12 +258,14 @@ impl Context {
         }
     }
 
-    /// Counts a write of a managed Secret, and how long after a change in the store it came, where one made it. `status`
+    /// Counts a write of a managed Secret, and how long after a change in the store it came, where one made it. `new`
     /// tells of the write already.
-    pub fn count_write(&self, trigger: &'static str, status: &SpaceSecretSyncStatus) {
+    pub fn count_write(&self, trigger: &'static str, old: Option<&SpaceSecretSyncStatus>, new: &SpaceSecretSyncStatus) {
         self.metrics.secret_writes.get_or_create(&WriteLabels { trigger }).inc();
-        if let Some(came) = change::came(status) {
-            let labels = ScheduleLabels { auto_sync: status.auto_sync.unwrap_or_default().as_str() };
+        // What only mends the Secret leaves the history as it was.
+        let is_change = old.and_then(|old| old.history.first()) != new.history.first();
+        if let Some(came) = change::came(new).filter(|_| is_change) {
+            let labels = ScheduleLabels { auto_sync: new.auto_sync.unwrap_or_default().as_str() };
             let took = jiff::Timestamp::now().duration_since(came).as_secs_f64();
             self.metrics.sync_seconds.get_or_create(&labels).observe(took.max(0.0));
         }

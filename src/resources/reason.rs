@@ -116,7 +116,7 @@ reasons! {
     NoAck                => Warning, OnChange, "{count} pods do not acknowledge revision {revision}: {pods}; see their logs";
     NeverAcked           => Quiet,   OnChange, "{count} pods never acknowledged any revision: {pods}; their files are up to date, what their flows read is not known";
     LoadFailed           => Warning, OnChange, "{count} pods could not load revision {revision}: {pods}; they keep what they have; see their logs";
-    NotSignalled         => Quiet,   OnChange, "reload is {reload}: pods are not told";
+    NotSignalled         => Quiet,   OnChange, "reload is {reload}: pods get no reload signal";
     Restarted            => Quiet,   OnChange, "all {count} pods were started with revision {revision} and are Ready";
     Restarting           => Normal,  OnChange, "{loaded} of {count} pods were started with revision {revision} and are Ready";
     RestartWaiting       => Quiet,   OnChange, "{kind} {name} waits for its turn to restart for revision {revision}: no more than {limit} workloads roll at once";

@@ -55,11 +55,20 @@ async fn write(ctx: &Context, write: &Write) -> cluster::Result<SecretMeta> {
         None => ctx.cluster.create_secret(&write.secret).await,
         Some(over) if write.anew => {
             // What a quota or a policy refuses would be refused when the last good has gone, too.
-            ctx.cluster.try_secret(&write.secret).await?;
+            ctx.cluster.try_secret(&write.secret).await.map_err(stays)?;
             ctx.cluster.delete::<Secret>(Some(&over.namespace), &over.name, &over.uid).await?;
             ctx.cluster.create_secret(&write.secret).await
         }
         Some(over) => ctx.cluster.replace_secret(&write.secret, over).await,
+    }
+}
+
+fn stays(error: Error) -> Error {
+    match error {
+        Error::Forbidden(why) => {
+            Error::Forbidden(format!("{why}; it has to be deleted and made anew, and stays until that is allowed"))
+        }
+        other => other,
     }
 }
 

@@ -143,7 +143,7 @@ async fn write_status(
 
 fn tell_of_write(ctx: &Context, known: &Known, secret: &SecretMeta, new: &SpaceSecretSyncStatus) {
     let (version, trigger) = (new.version, trigger(new));
-    ctx.count_write(trigger, new);
+    ctx.count_write(trigger, known.sync.status.as_ref(), new);
     tracing::info!(sync = %known.sync.key(), version, trigger, secret = secret.name, "synced");
 }
 

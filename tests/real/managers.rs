@@ -1,5 +1,7 @@
 //! Whether a Secret Manager can be used and reached, with a real OpenBao.
 
+use std::time::{Duration, Instant};
+
 use devcluster::{OpenBao, OpenBaoOptions};
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::{Api, api::DeleteParams};
@@ -7,7 +9,7 @@ use serde_json::{Value as Json, json};
 use spacesync::resources::{SecretManager, condition::find};
 
 use crate::{
-    tenant::{Tenant, until},
+    tenant::{PATIENCE, Tenant, until},
     world::{SYSTEM, World},
 };
 
@@ -152,27 +154,38 @@ async fn what_this_version_does_not_support_is_said_with_what_to_use_instead() {
     kept.until_ready("http is not supported by this version; use openBao or kubernetes").await;
 }
 
+/// Waits until the metrics have a line with these words, or no more.
+async fn until_measured(words: &str, is_there: bool) {
+    let began = Instant::now();
+    loop {
+        let metrics = World::shared_operator().get("/metrics").expect("metrics").1;
+        if metrics.contains(words) == is_there {
+            return;
+        }
+        assert!(began.elapsed() < PATIENCE, "{words}: {metrics}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
 #[tokio::test]
 async fn a_secret_manager_counts_its_spaces_and_without_one_it_is_unused() {
     let kept = Kept::new(false).await;
     kept.token(json!({"token": kept.fresh_token()})).await;
     kept.manager(json!({})).await;
     kept.until_ready("True/Reachable").await;
-    let metrics = || World::shared_operator().get("/metrics").expect("metrics").1;
     let told =
         format!("spacesync_secret_manager_last_checked_timestamp_seconds{{secret_manager=\"{}\"}}", kept.tenant.name);
-    assert!(metrics().contains(&told), "{}", metrics());
+    until_measured(&told, true).await;
     let spaces = Api::<spacesync::resources::Space>::all(kept.tenant.client.clone());
     spaces.delete(&kept.tenant.name, &DeleteParams::default()).await.unwrap();
     let manager = kept.until_ready("Unknown/Unused: no Space is kept here").await;
     assert_eq!(manager.status.unwrap().spaces, Some(0));
     // Nobody asks it, so nobody waits for it.
-    assert!(!metrics().contains(&told), "{}", metrics());
-    let unused = "kind=\"secret_manager\",condition=\"Ready\",status=\"Unknown\",reason=\"Unused\"} ";
-    assert!(metrics().contains(unused), "{}", metrics());
+    until_measured(&told, false).await;
+    until_measured("kind=\"secret_manager\",condition=\"Ready\",status=\"Unknown\",reason=\"Unused\"} ", true).await;
     kept.tenant.space(json!({"secretManagerRef": {"name": kept.tenant.name}})).await;
     kept.until_ready("True/Reachable").await;
-    assert!(metrics().contains(&told), "{}", metrics());
+    until_measured(&told, true).await;
 }
 
 #[tokio::test]

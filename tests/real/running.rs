@@ -38,8 +38,9 @@ async fn holder(tenant: &Tenant<'_>) -> Option<String> {
 
 const SOON: Duration = Duration::from_secs(30);
 
-/// What may pass from the end of a leader until the next leads: the lease, and a second.
-pub const TAKEN_OVER: Duration = Duration::from_secs(16);
+/// What may pass from the end of a leader until the next leads is the lease and a second: the simulation of the lease holds
+/// it exactly, and the bench on a quiet machine. Here others keep both cores busy, and two seconds more are theirs.
+pub const TAKEN_OVER: Duration = Duration::from_secs(18);
 
 /// Waits until the lease was renewed a moment ago: who ends then is respected the longest.
 async fn until_renewed(tenant: &Tenant<'_>) {

@@ -15,6 +15,7 @@ use serde_json::json;
 use spacesync::resources::{FlowApp, FlowAppStatus};
 
 use crate::{
+    an_unchanged_world::quiet,
     tenant::{PATIENCE, Tenant, until, version_of},
     workload::{annotation, app_condition, app_message, signal},
     world::World,
@@ -231,7 +232,7 @@ async fn an_app_that_reloads_nothing_is_told_its_version_and_no_revision() {
     tenant.until_app("ingest", "Ready", "True/Ready").await;
     tenant.running("a", "ingest").await;
     let app = tenant.until_app("ingest", "Loaded", "Unknown/NotSignalled").await;
-    assert_eq!(app_message(&app, "Loaded"), "reload is None: pods are not told");
+    assert_eq!(app_message(&app, "Loaded"), "reload is None: pods get no reload signal");
     until_summary(&tenant, "0/1").await;
     until_version(&tenant, "5.3.0").await;
     tenant.until_condition("Delivered", "True/NoPods").await;
@@ -260,7 +261,7 @@ async fn a_pod_that_is_not_signalled_hears_the_version_once_so_that_below_5_3_th
         tenant.ingest(json!({"reload": reload, "version": "5.3.0"})).await;
         until_version(&tenant, "5.3.0").await;
         // Nobody answers, and nobody is asked again: by whoever told it, nor by the next.
-        tokio::time::sleep(Duration::from_secs(2)).await;
+        quiet(|| tenant.requests().len()).await;
         let before = tenant.requests();
         let told = before.iter().filter(|request| *request == "patch pods/a/status").count();
         assert_eq!(told, 2, "{reload}: {before:?}");

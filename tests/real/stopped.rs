@@ -11,10 +11,11 @@ use kube::{
 };
 use serde_json::json;
 use spacesync::resources::SpaceSecretSync;
+use tokio::time::timeout;
 
 use crate::{
     running::{TAKEN_OVER, leads, within},
-    tenant::Tenant,
+    tenant::{PATIENCE, Tenant},
     world::{OPERATOR_USER, Operator, World},
 };
 
@@ -63,9 +64,11 @@ async fn stop_amid_writes(leader: &Operator, tenants: &[Tenant<'_>]) -> (u64, us
         let secrets = Api::<Secret>::all(tenants[0].client.clone());
         let managed = watcher::Config::default().labels("spacesync.dev/sync");
         let mut secrets = watcher(secrets, managed).touched_objects().boxed();
-        secrets.by_ref().take(TENANTS).try_collect::<Vec<_>>().await.unwrap();
+        let all = secrets.by_ref().take(TENANTS).try_collect::<Vec<_>>();
+        timeout(PATIENCE, all).await.expect("there are as many").unwrap();
         leader.signal("CONT");
-        secrets.next().await.unwrap().unwrap();
+        assert!(leads(leader), "changes took longer than its lease");
+        timeout(PATIENCE, secrets.next()).await.expect("it brings one").unwrap().unwrap();
         leader.signal("STOP");
         let stopped_at = Instant::now();
         // What had left by then arrives.

@@ -238,7 +238,8 @@ async fn a_secret_that_could_not_be_made_anew_is_not_deleted_for_it() {
     until(quota.clone(), "one", "counted", |q| q.status.as_ref().is_some_and(|s| s.used.is_some())).await;
     tenant.sync(json!({"target": {"type": "kubernetes.io/tls"}})).await;
     let sync = tenant.until_condition("Ready", "False/TargetWriteFailed").await;
-    assert!(message(&sync, "Ready").contains("exceeded quota"), "{}", message(&sync, "Ready"));
+    let said = message(&sync, "Ready");
+    assert!(said.contains("exceeded quota") && said.ends_with("stays until that is allowed"), "{said}");
     let still = tenant.api::<Secret>().get("secrets").await.unwrap();
     assert_eq!(still.metadata.resource_version, before.metadata.resource_version);
     quota.delete("one", &DeleteParams::default()).await.unwrap();

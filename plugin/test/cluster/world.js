@@ -60,13 +60,17 @@ async function until(what, look, limitMs = LIMIT_MS) {
 
 /**
  * How often pods have asked the operator's API, since the operator was started.
- * @param {'status' | 'sync' | 'settings' | 'acks'} endpoint
+ * @param {'status' | 'sync' | 'settings' | 'acks'} route
  * @param {(code: number) => boolean} [which]
  * @returns {Promise<number>}
  */
-async function asked(endpoint, which = () => true) {
-  const lines = (await hands('operator metrics')).matchAll(/^spacesync_api_requests_total\{endpoint="(\w+)",code="(\d+)"\} (\d+)$/gm);
-  return [...lines].filter(([, at, code]) => at === endpoint && which(Number(code))).reduce((sum, [, , , count]) => sum + Number(count), 0);
+async function asked(route, which = () => true) {
+  const metrics = await hands('operator metrics');
+  const lines = [...metrics.matchAll(/^spacesync_api_requests_total\{route="(\w+)",code="(\d+)"\} (\d+)$/gm)];
+  // A label of another name would count nothing, and nothing is what some tests expect.
+  const all = metrics.match(/^spacesync_api_requests_total\{/gm) ?? [];
+  if (lines.length !== all.length) throw new Error(`unknown labels: ${metrics}`);
+  return lines.filter(([, at, code]) => at === route && which(Number(code))).reduce((sum, [, , , count]) => sum + Number(count), 0);
 }
 
 /** A namespace, the space that is bound to it, and the sync in it, `secrets`. */

@@ -75,6 +75,17 @@ fn the_answer_to_a_write_does_not_bring_back_what_has_gone_since() {
 }
 
 #[test]
+fn a_deletion_that_is_told_late_does_not_remove_what_was_made_since() {
+    let (cache, seen) = cache();
+    cache.put(object("a", 1));
+    cache.put(object("a", 7));
+    cache.deleted(&Key::new("ns", "a"), 5);
+    assert_eq!(cache.len(), 1, "deleted at 5, made at 7");
+    cache.deleted(&Key::new("ns", "a"), 8);
+    assert_eq!(*seen.lock().unwrap(), ["ns/a new", "ns/a moved", "ns/a gone"]);
+}
+
+#[test]
 fn what_was_made_after_a_list_comes_back_by_the_watch() {
     let (cache, _) = cache();
     cache.put(object("made", 7));

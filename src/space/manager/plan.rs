@@ -12,8 +12,8 @@ use crate::{
 
 /// How long an error stands before we ask on our own.
 const STALE_ERROR: Duration = Duration::from_secs(30);
-/// The same where syncs ask. They do so within the minute, and their word stands: what keeps a store from telling many
-/// heads at once may not concern the one that we ask for.
+/// The same where syncs ask by themselves. Those that do so each minute come first, and their word stands: what keeps a
+/// store from telling many heads at once may not concern the one that we ask for.
 const LEFT_TO_SYNCS: Duration = Duration::from_secs(90);
 
 /// A store to build.

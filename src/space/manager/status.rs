@@ -70,8 +70,9 @@ fn ready(
     Some(match (store, outcome) {
         (Err(invalid), _) => invalid,
         (Ok(()), _) if is_embedded => Verdict::new(true, Reason::Reachable, &[("store", kind)]),
-        (Ok(()), Some(Err(error))) => verdict(error, name, "its entries"),
+        // Nobody asks it any more, so what it last said is not known to hold.
         (Ok(()), _) if spaces == 0 => Verdict::new(State::Unknown, Reason::Unused, &[]),
+        (Ok(()), Some(Err(error))) => verdict(error, name, "its entries"),
         (Ok(()), Some(Ok(()))) => Verdict::new(true, Reason::Reachable, &[("store", kind)]),
         (Ok(()), None) => return None,
     })
@@ -185,8 +186,10 @@ mod tests {
 
     #[test]
     fn a_store_without_spaces_has_nothing_to_be_asked_for() {
-        let status = build(&open_bao(), Ok(()), &seen(None, 0), 0, at(0));
-        assert_eq!(ready(&status), "Unknown/Unused: no Space is kept here");
+        for last in [None, Some(Ok(())), Some(Err(StoreError::Sealed))] {
+            let status = build(&open_bao(), Ok(()), &seen(last, 0), 0, at(0));
+            assert_eq!(ready(&status), "Unknown/Unused: no Space is kept here");
+        }
     }
 
     #[test]
