@@ -412,7 +412,8 @@ async fn plant_one(t: &Tenant<'_>, operator: &Client, log: &std::path::Path, pla
             let map = json!({"metadata": {"name": format!("audited-{name}")}, "data": {"planted": text}});
             let api = Api::<ConfigMap>::namespaced(operator.clone(), &t.name);
             create(&api, map).await;
-            api.delete(&format!("audited-{name}"), &DeleteParams::default()).await.unwrap();
+            // By the admin: of those of this name the operator may make one, and no more.
+            t.api::<ConfigMap>().delete(&format!("audited-{name}"), &DeleteParams::default()).await.unwrap();
         }
         "audit: metadata of a Secret" => {
             let mut secret = json!({"metadata": {"name": format!("audited-{name}"), "annotations": {"planted": text}}});
