@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use k8s_openapi::jiff::Timestamp;
 use serde_json::Value as Json;
 
@@ -61,6 +61,7 @@ impl Audit {
     /// What was asked since the last time.
     pub fn news(&mut self) -> Result<Vec<Request>> {
         let mut file = File::open(&self.log)?;
+        ensure!(file.metadata()?.len() >= self.at, "the audit log began anew: what was asked is not all in it");
         file.seek(SeekFrom::Start(self.at))?;
         let (mut lines, mut line, mut news) = (BufReader::new(file), String::new(), Vec::new());
         while lines.read_line(&mut line)? > 0 && line.ends_with('\n') {

@@ -14,7 +14,7 @@ use crate::{
         acked::Acked,
         floor::Floor,
         light_runtime,
-        live::{Live, p50_and_max},
+        live::{Live, p50_and_max, spread},
         node_red,
         runtime::Runtime,
     },
@@ -76,9 +76,9 @@ async fn acks(report: &mut Report, runtime: Runtime, budgets: (f64, f64)) -> Res
     let (mut floors, mut told, mut acked, mut delivered) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     // The first makes the connections.
     for round in 0..=ACK_ROUNDS {
-        tokio::time::sleep(PAUSE).await;
+        tokio::time::sleep(spread(PAUSE, 2 * round)).await;
         let least = floor.round().await?;
-        tokio::time::sleep(PAUSE).await;
+        tokio::time::sleep(spread(PAUSE, 2 * round + 1)).await;
         let seen = ours.round().await?;
         if round > 0 {
             floors.push(least);

@@ -77,6 +77,8 @@ pub(crate) fn api_server(dir: &Path, at: &Addresses) -> Vec<String> {
         ("kubelet-preferred-address-types", "InternalIP"),
         ("audit-policy-file", &file("audit.yaml")),
         ("audit-log-path", &file("audit.log")),
+        // In MB. At the default of 100 it would begin anew, and whoever counts requests would miss some.
+        ("audit-log-maxsize", "100000"),
     ])
 }
 

@@ -72,9 +72,9 @@ impl Live {
         // The first makes the connections.
         for round in 0..=count {
             let (value, first) = (format!("value-{round}"), round == 0);
-            tokio::time::sleep(pause(2 * round)).await;
+            tokio::time::sleep(spread(PAUSE, 2 * round)).await;
             let floor = self.round(&self.floor, &value, self.by_hand(&value)).await?;
-            tokio::time::sleep(pause(2 * round + 1)).await;
+            tokio::time::sleep(spread(PAUSE, 2 * round + 1)).await;
             let ours = self.round(&self.ours, &value, self.by_operator(&value)).await?;
             if !first {
                 rounds.floor.push(floor);
@@ -115,12 +115,12 @@ impl Live {
     }
 }
 
-/// Spread evenly over the turns of the kubelet's loops: else a round that begins when the one before has just ended would
-/// always meet them at the same place.
-fn pause(number: usize) -> Duration {
+/// Pauses spread evenly over the turns of the kubelet's loops: else a round that begins when the one before has just ended
+/// would always meet them at the same place.
+pub fn spread(pause: Duration, number: usize) -> Duration {
     const GOLDEN: f64 = 0.618_033_988;
     let number = u32::try_from(number).map_or(0.0, f64::from);
-    PAUSE + Duration::from_secs_f64((number * GOLDEN).fract() * TURN)
+    pause + Duration::from_secs_f64((number * GOLDEN).fract() * TURN)
 }
 
 /// The middle one, and the last.
