@@ -21,7 +21,7 @@ use crate::{
 };
 
 const FILE_ROUNDS: usize = 40;
-const ACK_ROUNDS: usize = 20;
+const ACK_ROUNDS: usize = 40;
 const UP_LIMIT: Duration = Duration::from_mins(5);
 /// The kubelet refreshes a pod at once only once a second; and what one round leaves to do is not to meet the next.
 const PAUSE: Duration = Duration::from_secs(2);
