@@ -1,7 +1,7 @@
 //! The items of a cache, by namespace and name.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{HashMap, VecDeque, hash_map::Entry},
     sync::Arc,
 };
 
@@ -67,8 +67,15 @@ impl<T: Item> Items<T> {
     /// Lets one go that had gone by this version.
     pub(super) fn remove(&mut self, key: &Key, version: u64) -> Option<Arc<T>> {
         let old = self.find(key).ok().map(|at| self.known.remove(at));
-        if self.gone.insert(key.clone(), version).is_none() {
-            self.order.push_back(key.clone());
+        // Our own deletion, which knows no version, may be told after the watch's.
+        match self.gone.entry(key.clone()) {
+            Entry::Occupied(mut gone) => {
+                gone.insert(version.max(*gone.get()));
+            }
+            Entry::Vacant(new) => {
+                new.insert(version);
+                self.order.push_back(key.clone());
+            }
         }
         if self.order.len() > GONE {
             self.order.pop_front().map(|oldest| self.gone.remove(&oldest));

@@ -54,6 +54,9 @@ struct Inner<K> {
     lanes: [VecDeque<K>; 2],
     failures: HashMap<K, u32>,
     open: bool,
+    /// Which run it is: what is left of an earlier one, whose workers may end a moment after the next began, counts no
+    /// more.
+    run: u64,
 }
 
 /// A queue of keys.
@@ -76,8 +79,8 @@ pub enum Next {
 impl<K: Clone + Eq + Hash + Ord + Send + 'static> Default for Queue<K> {
     fn default() -> Self {
         let lanes = [VecDeque::new(), VecDeque::new()];
-        let inner =
-            Inner { states: HashMap::new(), later: BTreeSet::new(), lanes, failures: HashMap::new(), open: false };
+        let (states, later, failures) = (HashMap::new(), BTreeSet::new(), HashMap::new());
+        let inner = Inner { states, later, lanes, failures, open: false, run: 0 };
         Self { inner: Mutex::new(inner), wake: Notify::new() }
     }
 }
@@ -113,11 +116,14 @@ impl<K: Clone + Eq + Hash + Ord + Send + 'static> Queue<K> {
         self.lock().failures.contains_key(key)
     }
 
-    async fn next(&self) -> (K, Lane) {
+    async fn next(&self, run: u64) -> (K, Lane) {
         loop {
             let notified = self.wake.notified();
             let wait = {
                 let mut inner = self.lock();
+                if inner.run != run {
+                    break;
+                }
                 inner.ripen(Instant::now());
                 if let Some((key, lane)) = inner.take() {
                     // Another worker may find more.
@@ -131,10 +137,16 @@ impl<K: Clone + Eq + Hash + Ord + Send + 'static> Queue<K> {
                 None => notified.await,
             }
         }
+        // It may have been woken in place of a worker of the run that is.
+        self.wake.notify_one();
+        std::future::pending().await
     }
 
-    fn done(&self, key: &K, next: Next) {
+    fn done(&self, key: &K, next: Next, run: u64) {
         let mut inner = self.lock();
+        if inner.run != run {
+            return;
+        }
         let wish = match next {
             Next::OnChange | Next::Failed(Retry::OnChange) => None,
             Next::After(after) => Some(after),
@@ -170,8 +182,8 @@ impl<K: Clone + Eq + Hash + Ord + Send + 'static> Queue<K> {
         F: Fn(K, Lane) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Next> + Send + 'static,
     {
-        self.lock().open = true;
-        let _close = Close(self.clone());
+        let run = self.lock().begin();
+        let _close = Close { queue: self.clone(), run };
         for key in first {
             self.add(key, Lane::Normal);
         }
@@ -180,8 +192,8 @@ impl<K: Clone + Eq + Hash + Ord + Send + 'static> Queue<K> {
             let (queue, look) = (self.clone(), look.clone());
             async move {
                 loop {
-                    let (key, lane) = queue.next().await;
-                    let done = Done { queue: &queue, key: key.clone(), next: Next::After(AFTER_PANIC) };
+                    let (key, lane) = queue.next(run).await;
+                    let done = Done { queue: &queue, run, key: key.clone(), next: Next::After(AFTER_PANIC) };
                     let next = look(key, lane).await;
                     done.with(next);
                 }
@@ -199,6 +211,7 @@ impl<K: Clone + Eq + Hash + Ord + Send + 'static> Queue<K> {
 /// Says that a key is done, also when looking at it panicked.
 struct Done<'a, K: Clone + Eq + Hash + Ord + Send + 'static> {
     queue: &'a Queue<K>,
+    run: u64,
     key: K,
     next: Next,
 }
@@ -211,24 +224,40 @@ impl<K: Clone + Eq + Hash + Ord + Send + 'static> Done<'_, K> {
 
 impl<K: Clone + Eq + Hash + Ord + Send + 'static> Drop for Done<'_, K> {
     fn drop(&mut self) {
-        self.queue.done(&self.key, self.next);
+        self.queue.done(&self.key, self.next, self.run);
     }
 }
 
-struct Close<K: Clone + Eq + Hash + Ord + Send + 'static>(Arc<Queue<K>>);
+struct Close<K: Clone + Eq + Hash + Ord + Send + 'static> {
+    queue: Arc<Queue<K>>,
+    run: u64,
+}
 
 impl<K: Clone + Eq + Hash + Ord + Send + 'static> Drop for Close<K> {
     fn drop(&mut self) {
-        let mut inner = self.0.lock();
-        inner.open = false;
-        inner.states.clear();
-        inner.later.clear();
-        inner.failures.clear();
-        inner.lanes.iter_mut().for_each(VecDeque::clear);
+        let mut inner = self.queue.lock();
+        if inner.run == self.run {
+            inner.open = false;
+            inner.clear();
+        }
     }
 }
 
 impl<K: Clone + Eq + Hash + Ord> Inner<K> {
+    fn begin(&mut self) -> u64 {
+        self.clear();
+        self.open = true;
+        self.run += 1;
+        self.run
+    }
+
+    fn clear(&mut self) {
+        self.states.clear();
+        self.later.clear();
+        self.failures.clear();
+        self.lanes.iter_mut().for_each(VecDeque::clear);
+    }
+
     fn add(&mut self, key: K, wish: Wish) {
         match self.states.get_mut(&key) {
             Some(State::Running(again)) => {
@@ -307,7 +336,7 @@ mod tests {
 
     fn open() -> Queue<&'static str> {
         let queue = Queue::default();
-        queue.lock().open = true;
+        queue.lock().begin();
         queue
     }
 
@@ -316,8 +345,8 @@ mod tests {
         let queue = open();
         queue.add("schedule", Lane::Normal);
         queue.add("request", Lane::Urgent);
-        assert_eq!(queue.next().await.0, "request");
-        assert_eq!(queue.next().await.0, "schedule");
+        assert_eq!(queue.next(1).await.0, "request");
+        assert_eq!(queue.next(1).await.0, "schedule");
     }
 
     #[tokio::test(start_paused = true)]
@@ -327,8 +356,8 @@ mod tests {
         queue.add("b", Lane::Normal);
         queue.lock().ripen(Instant::now());
         queue.add("b", Lane::Urgent);
-        assert_eq!(queue.next().await, ("b", Lane::Urgent));
-        assert_eq!(queue.next().await, ("a", Lane::Normal));
+        assert_eq!(queue.next(1).await, ("b", Lane::Urgent));
+        assert_eq!(queue.next(1).await, ("a", Lane::Normal));
     }
 
     #[tokio::test(start_paused = true)]
@@ -336,11 +365,11 @@ mod tests {
         let queue = open();
         queue.add("a", Lane::Normal);
         queue.add("a", Lane::Normal);
-        let (key, _) = queue.next().await;
+        let (key, _) = queue.next(1).await;
         queue.add("a", Lane::Urgent);
-        assert!(tokio::time::timeout(Duration::from_secs(9), queue.next()).await.is_err());
-        queue.done(&key, Next::OnChange);
-        assert_eq!(queue.next().await, ("a", Lane::Urgent));
+        assert!(tokio::time::timeout(Duration::from_secs(9), queue.next(1)).await.is_err());
+        queue.done(&key, Next::OnChange, 1);
+        assert_eq!(queue.next(1).await, ("a", Lane::Urgent));
     }
 
     #[tokio::test(start_paused = true)]
@@ -349,7 +378,7 @@ mod tests {
         let start = Instant::now();
         queue.add_after("a", Lane::Normal, Duration::from_mins(1));
         queue.add_after("a", Lane::Normal, Duration::from_secs(2));
-        queue.next().await;
+        queue.next(1).await;
         assert_eq!(start.elapsed().as_secs(), 2);
     }
 
@@ -361,13 +390,13 @@ mod tests {
         queue.add("a", Lane::Normal);
         for next in [retry, retry, retry, retry, retry, Next::After(Duration::from_mins(1)), retry] {
             let start = Instant::now();
-            let (key, _) = queue.next().await;
+            let (key, _) = queue.next(1).await;
             waits.push(start.elapsed().as_secs_f64());
-            queue.done(&key, next);
+            queue.done(&key, next, 1);
             assert_eq!(queue.tries_again(&key), next == retry);
         }
         let start = Instant::now();
-        queue.next().await;
+        queue.next(1).await;
         waits.push(start.elapsed().as_secs_f64());
         let floors = [0.0, 1.0, 2.0, 4.0, 8.0, 10.0, 60.0, 1.0];
         for (wait, floor) in waits.iter().zip(floors) {
@@ -378,11 +407,11 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_queue_that_many_went_through_keeps_no_room_for_them() {
         let queue = Queue::default();
-        queue.lock().open = true;
+        queue.lock().begin();
         (0..10_000).for_each(|key| queue.add(key, Lane::Normal));
         for _ in 0..10_000 {
-            let (key, _) = queue.next().await;
-            queue.done(&key, Next::OnChange);
+            let (key, _) = queue.next(1).await;
+            queue.done(&key, Next::OnChange, 1);
         }
         let inner = queue.lock();
         assert!(inner.states.capacity() < CALM && inner.lanes.iter().all(|lane| lane.capacity() < CALM));
@@ -393,6 +422,42 @@ mod tests {
         let queue: Queue<&str> = Queue::default();
         queue.add("a", Lane::Urgent);
         assert_eq!(queue.depth(), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_end_of_a_run_does_nothing_to_the_next() {
+        let queue = Arc::new(Queue::default());
+        let (sender, mut seen) = tokio::sync::mpsc::unbounded_channel();
+        let hold = Arc::new(Notify::new());
+        let run = |first: &'static str| {
+            let (sender, hold) = (sender.clone(), hold.clone());
+            queue.clone().run(1, [first], move |key, _| {
+                let (sender, hold) = (sender.clone(), hold.clone());
+                async move {
+                    sender.send(key).unwrap();
+                    hold.notified().await;
+                    Next::OnChange
+                }
+            })
+        };
+        let mut old = Box::pin(run("a"));
+        assert!(tokio::time::timeout(Duration::from_secs(1), &mut old).await.is_err());
+        assert_eq!(seen.recv().await, Some("a"));
+        // The next begins before the first is dropped, as where a lease comes back at once.
+        let new = tokio::spawn(run("a"));
+        assert_eq!(seen.recv().await, Some("a"));
+        queue.add("a", Lane::Normal);
+        drop(old);
+        queue.add("b", Lane::Normal);
+        assert_eq!(queue.depth(), 1, "the wish for b is still ahead");
+        let mut after = Vec::new();
+        for _ in 0..2 {
+            hold.notify_one();
+            after.push(tokio::time::timeout(Duration::from_secs(1), seen.recv()).await.ok().flatten());
+        }
+        after.sort();
+        assert_eq!(after, [Some("a"), Some("b")]);
+        new.abort();
     }
 
     #[tokio::test(start_paused = true)]

@@ -125,21 +125,23 @@ async fn terms(ctx: &Arc<Context>, lead: &Lead) {
         lead.acquired().await;
         ctx.metrics.leader.set(1);
         tracing::info!("leading");
+        let mut tasks = JoinSet::new();
         tokio::select! {
             () = lead.lost() => tracing::warn!("the lease is lost; standing by"),
-            () = term(ctx) => {}
+            () = term(ctx, &mut tasks) => {}
         }
+        // The next term begins when nothing of this one runs any more.
+        tasks.shutdown().await;
         ctx.metrics.leader.set(0);
         ctx.reach.rest();
     }
 }
 
-async fn term(ctx: &Arc<Context>) {
+async fn term(ctx: &Arc<Context>, tasks: &mut JoinSet<()>) {
     ctx.caches.complete().await;
     ctx.book.clear();
     space::manager::begin(ctx);
     ctx.budget.begin(delivery::rolling(ctx));
-    let mut tasks = JoinSet::new();
     let names = |list: Vec<Key>| list.into_iter().map(|key| key.name).collect::<Vec<_>>();
     let (queues, caches) = (&ctx.queues, &ctx.caches);
     let managers = names(caches.managers.all().iter().map(|manager| manager.key()).collect());
@@ -158,7 +160,7 @@ async fn term(ctx: &Arc<Context>) {
     tasks.spawn(queues.flow_apps.clone().run(WORKERS, apps, look));
     tasks.spawn(sync::ticker::run(ctx.clone()));
     // None of them ends by itself.
-    tasks.join_all().await;
+    while tasks.join_next().await.is_some() {}
 }
 
 /// Every sync there is, and every one that a managed Secret remembers: what went while nobody led is swept up.
