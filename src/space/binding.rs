@@ -39,9 +39,10 @@ pub struct Resolution {
     pub claims: BTreeMap<String, Claim>,
 }
 
-/// Decides who of the `claimants` (all Spaces whose spec lists the namespace) has it. `exists` says whether there is a
-/// Space of a name: one that went may come back by GitOps and is waited for, one that is there and lists the namespace
-/// no longer has let go.
+/// Decides who of the `claimants` has the namespace: all Spaces whose spec lists it are among them, and one that
+/// does so no longer may be, since an index is told of changes in no certain order. `exists` says whether there is a Space
+/// of a name: one that went may come back by GitOps and is waited for, one that is there and lists the namespace no longer
+/// has let go.
 pub fn resolve(
     namespace: &str,
     own_namespace: &str,
@@ -53,7 +54,9 @@ pub fn resolve(
         let claims = claimants.iter().map(|space| (space.name_any(), Claim::Refused)).collect();
         return Resolution { holder: None, claims };
     }
-    let field = Field::of(namespace, claimants, exists);
+    let lists = |space: &&Arc<Space>| space.spec.namespaces.iter().any(|listed| listed == namespace);
+    let claimants: Vec<_> = claimants.iter().filter(lists).cloned().collect();
+    let field = Field::of(namespace, &claimants, exists);
     let holder = field.holder().map(str::to_owned);
     let claims = field.by_age.iter().map(|rival| (rival.name.clone(), field.claim(rival, holder.as_deref())));
     Resolution { claims: claims.collect(), holder }
@@ -253,6 +256,13 @@ mod tests {
         let resolution = resolve_with(&[space("older", 1), bound(space("holder", 2))], &[]);
         assert_eq!(resolution.holder.as_deref(), Some("holder"));
         assert_eq!(resolution.claims["older"], waits_for("holder"));
+    }
+
+    #[test]
+    fn a_space_that_lists_the_namespace_no_longer_has_let_go_whatever_its_status_and_an_index_say() {
+        let mut former = bound(space("former", 1));
+        former.spec.namespaces = vec!["another".into()];
+        assert_eq!(resolve_with(&[former], &[]), Resolution::default());
     }
 
     #[test]
