@@ -167,7 +167,8 @@ pub fn rolling(ctx: &Context) -> impl Iterator<Item = Key> {
         let kind = WorkloadKind::parse(&reference.kind)?;
         let workload = ctx.caches.workloads(kind).get(&Key::new(&key.namespace, &reference.name))?;
         let status = app.status.as_ref().and_then(|status| status.restart.as_ref());
-        restart::takes_a_place(workload.restarted_for.as_deref(), status).then_some(key)
+        let is_its_own = workload.flow_app.as_ref() == Some(&key.name);
+        (is_its_own && restart::takes_a_place(workload.restarted_for.as_deref(), status)).then_some(key)
     })
 }
 

@@ -1,10 +1,12 @@
 //! A pod of a flow app, as far as delivery needs to know it.
 
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{Container, ContainerStatus, Pod};
 
 use crate::{
     cluster::cache::{Item, version_number},
-    resources::names::{FLOW_APP, FLOW_APP_VERSION, LEGACY_NODES, LOADED, RESTARTED_FOR, REVISION, RUNTIME, SIGNAL},
+    resources::names::{
+        FLOW_APP, FLOW_APP_VERSION, LEGACY_NODES, LOADED, RESTARTED_FOR, REVISION, RUNTIME, SIGNAL, VOLUME,
+    },
 };
 
 /// Whoever may edit a pod may write its annotations: what of them stands in a status is capped.
@@ -25,7 +27,7 @@ pub struct PodView {
     pub flow_app: String,
     /// When it was made.
     pub created: Option<jiff::Timestamp>,
-    /// Whether it runs: phase Running and its containers started.
+    /// Whether it runs: phase Running, and started every container that has the volume, whatever runs beside them.
     pub started: bool,
     /// Whether it is Ready.
     pub ready: bool,
@@ -72,6 +74,9 @@ impl PodView {
         let containers = status.and_then(|s| s.container_statuses.as_deref()).unwrap_or_default();
         let phase = status.and_then(|s| s.phase.as_deref());
         let running = phase == Some("Running");
+        let specs = pod.spec.as_ref().map(|spec| spec.containers.as_slice()).unwrap_or_default();
+        let has_volume = |c: &Container| c.volume_mounts.iter().flatten().any(|mount| mount.name == VOLUME);
+        let reads = |name: &str| specs.iter().any(|c| c.name == name && has_volume(c));
         Some(Self {
             namespace: meta.namespace.clone()?,
             name: meta.name.clone()?,
@@ -79,7 +84,7 @@ impl PodView {
             resource_version: meta.resource_version.clone()?,
             flow_app: meta.labels.as_ref()?.get(FLOW_APP)?.clone(),
             created: meta.creation_timestamp.as_ref().map(|at| at.0),
-            started: running && containers.iter().any(|c| c.started == Some(true)),
+            started: running && is_started(containers, reads),
             ready: condition("Ready").is_some_and(|c| c.status == "True"),
             terminating: meta.deletion_timestamp.is_some() || matches!(phase, Some("Succeeded" | "Failed")),
             restarted_for: annotation(RESTARTED_FOR),
@@ -104,6 +109,13 @@ impl PodView {
     pub fn counts(&self) -> bool {
         self.started && !self.terminating
     }
+}
+
+fn is_started(containers: &[ContainerStatus], reads: impl Fn(&str) -> bool) -> bool {
+    let has_started = |c: &ContainerStatus| c.started == Some(true);
+    let mut reading = containers.iter().filter(|c| reads(&c.name)).peekable();
+    // Nobody reads the volume where somebody took the mount away: then it is a pod like any other.
+    if reading.peek().is_none() { containers.iter().any(has_started) } else { reading.all(has_started) }
 }
 
 /// What others wrote, as far as it may stand in a status.
@@ -146,6 +158,23 @@ mod tests {
         assert!(pod.counts());
         assert_eq!(pod.loaded, Some(Ack { loaded: true, reason: "Loaded".into(), revision: "1-aa".into() }));
         assert_eq!((pod.runtime.as_deref(), pod.legacy_nodes), (Some(runtime), Some(3)));
+    }
+
+    #[test]
+    fn it_has_started_when_the_container_with_the_volume_has() {
+        let started = |reads: bool, beside: bool| {
+            let state = |name: &str, started: bool| json!({"name": name, "started": started, "ready": started, "restartCount": 0, "image": "i", "imageID": "i"});
+            let pod = json!({
+                "metadata": {"namespace": "ns", "name": "p", "uid": "u", "resourceVersion": "7",
+                             "labels": {"spacesync.dev/flow-app": "ingest"}},
+                "spec": {"containers": [
+                    {"name": "node-red", "volumeMounts": [{"name": "spacesync", "mountPath": "/var/run/spacesync"}]},
+                    {"name": "beside"}]},
+                "status": {"phase": "Running", "containerStatuses": [state("beside", beside), state("node-red", reads)]},
+            });
+            PodView::project(serde_json::from_value(pod).unwrap()).unwrap().started
+        };
+        assert_eq!([started(true, false), started(false, true)], [true, false]);
     }
 
     #[test]

@@ -64,6 +64,10 @@ pub enum Step {
 /// What is to be done about the workload of one FlowApp, now that it is or is not injected.
 pub fn step(known: &Known, injected: &Injected) -> Step {
     let (Some(content), Some(workload)) = (content(known), &known.workload) else { return Step::Rest };
+    // Whoever has the workload rolls it, and sees to the end of that.
+    if known.holder.is_some() {
+        return Step::Rest;
+    }
     let unmoved = injected.workload.as_ref().is_some_and(|seen| seen.generation == workload.generation);
     // Without the volume its pods are not known; where it was injected in this very look they are replaced anyway.
     let may_roll = injected.verdict.state == State::True && unmoved;

@@ -104,6 +104,14 @@ fn a_workload_rolls_when_a_pod_of_it_lacks_what_there_is_and_never_twice_for_one
 }
 
 #[test]
+fn a_workload_that_another_app_has_is_that_ones_to_roll_and_to_follow() {
+    let taken = |known: Known| Known { holder: Some("older".into()), ..known };
+    assert_eq!(step_of(&app_of(vec![old()], None, None)), rolls());
+    assert_eq!(step_of(&taken(app_of(vec![old()], None, None))), Step::Rest);
+    assert_eq!(step_of(&taken(app_of(vec![old()], Some(R2), None))), Step::Rest);
+}
+
+#[test]
 fn nothing_rolls_that_is_not_to_be_restarted() {
     let fine = app_of(vec![old()], None, None);
     assert_eq!(step_of(&fine), rolls());
