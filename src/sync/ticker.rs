@@ -26,7 +26,7 @@ use crate::{
     cluster::{cache::Item, queue::Lane},
     operator::Context,
     resources::{AutoSync, SpaceSecretSync},
-    space::binding,
+    space::{self, binding},
     store::{Head, Store, StoreError, book::EntryId},
 };
 
@@ -75,6 +75,9 @@ async fn tick(ctx: Arc<Context>, manager: String) {
             doubted = None;
         }
         let mut wait = Duration::from_mins(1);
+        if space::manager::note_watch(&ctx, &manager) {
+            ctx.queues.managers.add(manager.clone(), Lane::Normal);
+        }
         if let Ok(store) = ctx.stores.get(&manager)
             && !matches!(store, Store::Kubernetes(_))
         {
@@ -166,7 +169,7 @@ async fn ask(
 ) -> bool {
     let (heads, outcome) = if store.is_bulk() {
         let (heads, outcome) = in_bulk(ctx, manager, store, entries, due).await;
-        (heads, Some(outcome))
+        (heads, Word::Of(outcome))
     } else {
         one_by_one(ctx, manager, store, entries, due, was_failing).await
     };
@@ -182,7 +185,13 @@ async fn ask(
             }
         }
     }
-    let Some(outcome) = outcome else { return true };
+    for (key, lane) in ctx.turnstile.forgotten(manager) {
+        ctx.queues.syncs.add(key, lane);
+    }
+    let outcome = match outcome {
+        Word::Of(outcome) => outcome,
+        word => return word == Word::None,
+    };
     if outcome.is_err() {
         // Who waits to ask is told why there is no answer, instead of waiting for it by itself.
         for key in ctx.turnstile.waiting(manager) {
@@ -221,7 +230,18 @@ async fn in_bulk(
     }
 }
 
-/// Besides the heads, what they tell of the store as a whole, where they do.
+/// What heads tell of their store as a whole.
+#[derive(Debug, PartialEq)]
+enum Word {
+    /// Nothing.
+    None,
+    /// That it may be away. One entry alone, which may fail by itself, does not say so.
+    Doubt,
+    /// Whether it answers.
+    Of(Result<(), StoreError>),
+}
+
+/// Besides the heads, what they tell of the store.
 async fn one_by_one(
     ctx: &Context,
     manager: &str,
@@ -229,7 +249,7 @@ async fn one_by_one(
     entries: &Entries,
     due: &[usize],
     was_failing: bool,
-) -> (Answers, Option<Result<(), StoreError>>) {
+) -> (Answers, Word) {
     let ask = |at: usize| async move {
         let head = store.head(&entries.ids[at].path).await;
         ctx.count_store(manager, "head", head.as_ref().err());
@@ -242,14 +262,18 @@ async fn one_by_one(
         // by itself speaks for all only when another one failed before it.
         let speaks_for_all = was_failing || first.len() == AT_ONCE || due.len() == entries.ids.len();
         let everybody: Vec<_> = (0..entries.ids.len()).collect();
-        let answers = if speaks_for_all { shared(&everybody, &error) } else { answers };
-        return (answers, Some(Err(error)));
+        return if speaks_for_all {
+            (shared(&everybody, &error), Word::Of(Err(error)))
+        } else {
+            (answers, Word::Doubt)
+        };
     }
     answers.extend(stream::iter(rest.to_vec()).map(ask).buffer_unordered(AT_ONCE).collect::<Answers>().await);
     // An entry that is missing is an answer. That some are forbidden says nothing of the others.
     let outcome = match common(&answers, |error| !error.is_of_entry()) {
-        None => Some(Ok(())),
-        Some(error) => (due.len() == entries.ids.len()).then_some(Err(error)),
+        None => Word::Of(Ok(())),
+        Some(error) if due.len() == entries.ids.len() => Word::Of(Err(error)),
+        Some(_) => Word::None,
     };
     (answers, outcome)
 }

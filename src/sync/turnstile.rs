@@ -64,6 +64,16 @@ impl Turnstile {
         std::iter::from_fn(|| gate.next()).map(|(key, _)| key).collect()
     }
 
+    /// Those who wait though nobody is inside: whoever was called in may have gone, or not want in any more.
+    pub fn forgotten(&self, manager: &str) -> Vec<(Key, Lane)> {
+        let mut gates = self.lock();
+        if gates.get(manager).is_none_or(|gate| gate.inside > 0) {
+            return Vec::new();
+        }
+        let mut gate = gates.remove(manager).unwrap_or_default();
+        std::iter::from_fn(|| gate.next()).collect()
+    }
+
     /// How many wait, for whichever store.
     pub fn depth(&self) -> usize {
         self.lock().values().flat_map(|gate| &gate.waiting).map(BTreeSet::len).sum()
@@ -170,6 +180,19 @@ mod tests {
         let names: Vec<_> = hall.0.waiting("m").into_iter().map(|key| key.name).collect();
         assert_eq!(names, ["a", "b"]);
         assert!(hall.0.waiting("m").is_empty() && hall.0.waiting("another").is_empty());
+    }
+
+    #[test]
+    fn who_waits_behind_somebody_who_does_not_come_is_not_forgotten() {
+        let hall = Hall::new();
+        let first = hall.enter("m", "first", Lane::Normal, true).unwrap();
+        for name in ["gone", "waits"] {
+            assert!(hall.enter("m", name, Lane::Urgent, true).is_none());
+        }
+        assert!(hall.0.forgotten("m").is_empty(), "somebody is inside");
+        assert_eq!(hall.leave(first), ["gone"]);
+        assert_eq!(hall.0.forgotten("m"), [(Key::new("ns", "waits"), Lane::Urgent)]);
+        assert!(hall.0.lock().is_empty());
     }
 
     #[test]

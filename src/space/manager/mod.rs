@@ -14,6 +14,7 @@ use crate::{
     cluster::{
         self,
         cache::{Item, Key},
+        parts::Health,
         queue::Next,
     },
     operator::Context,
@@ -64,6 +65,7 @@ async fn reconcile(ctx: &Arc<Context>, name: &str, manager: &SecretManager) -> c
     }
     let spaces = spaces_of(ctx, name);
     ctx.reach.used(name, !spaces.is_empty());
+    note_watch(ctx, name);
     if probe_of(ctx, name, &spaces, Timestamp::now()) == Probe::Now {
         probe(ctx, name, &spaces).await;
     }
@@ -75,6 +77,15 @@ async fn reconcile(ctx: &Arc<Context>, name: &str, manager: &SecretManager) -> c
         Probe::After(wait) => Next::After(wait),
         Probe::Now | Probe::Never => Next::OnChange,
     })
+}
+
+/// The embedded store is asked by a watch: as long as that is well, it has just answered. Says whether the status has to
+/// be looked at.
+pub fn note_watch(ctx: &Context, name: &str) -> bool {
+    let is_embedded = ctx.stores.get(name).is_ok_and(|store| build::is_embedded(&store));
+    let is_used = ctx.reach.seen(name).is_some_and(|seen| seen.is_used);
+    let is_well = || ctx.caches.own_secrets.health() == Health::Synced;
+    is_embedded && is_used && is_well() && ctx.reach.note(name, Ok(()), Timestamp::now())
 }
 
 /// The Spaces that are kept there, by name.

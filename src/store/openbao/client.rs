@@ -87,10 +87,16 @@ impl Client {
                     Denial::Final(self.login.way.refused())
                 }
             }
-            Ok(_) => {
+            Ok(answer) if matches!(answer.status, StatusCode::OK | StatusCode::FORBIDDEN) => {
                 self.login.found_good(session);
                 Denial::Final(forbidden)
             }
+            // It could not say: neither is shown.
+            Ok(answer) => Denial::Final(match answer::no(answer.status, &answer.body) {
+                No::Error(error) => error,
+                No::Unavailable => self.place.unavailable(&self.wire).await,
+                _ => StoreError::Server(answer.status.as_u16()),
+            }),
         }
     }
 

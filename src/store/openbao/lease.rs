@@ -7,6 +7,9 @@ use tokio::time::Instant;
 /// A renewal that came to nothing is not tried again before this.
 const AGAIN: Duration = Duration::from_secs(5);
 
+/// Longer than anybody waits, and far from where instants end.
+const LONGEST: u64 = 365 * 24 * 60 * 60;
+
 /// How long a token is good.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Lease {
@@ -31,14 +34,14 @@ pub(super) enum Due {
 impl Lease {
     /// Of a token that was just made or looked at; `None` for one that never ends.
     pub(super) fn new(now: Instant, seconds: u64, renewable: bool) -> Option<Self> {
-        let whole = Duration::from_secs(seconds);
+        let whole = Duration::from_secs(seconds.min(LONGEST));
         (seconds > 0).then(|| Self { ends: now + whole, due: now + whole * 2 / 3, renewable, whole })
     }
 
     /// After a renewal. One that gives much less than the login did has come near the longest that the token may live,
     /// where it gives nothing in the end: then another token is due.
     pub(super) fn renewed(&self, now: Instant, seconds: u64, renewable: bool) -> Self {
-        let given = Duration::from_secs(seconds);
+        let given = Duration::from_secs(seconds.min(LONGEST));
         if given * 3 <= self.whole {
             return Self { due: now, renewable: false, ends: self.ends.max(now + given), ..self.clone() };
         }
@@ -117,6 +120,13 @@ mod tests {
         assert_eq!([lease.due(after(start, 69)), lease.due(after(start, 70))], [Due::Nothing, Due::Renewal]);
         assert_eq!(lease.postponed(after(start, 88)).due(after(start, 89)), Due::Nothing);
         assert_eq!(lease.postponed(after(start, 88)).due(after(start, 90)), Due::Login);
+    }
+
+    #[test]
+    fn whatever_a_server_gives_is_reckoned_with() {
+        let start = Instant::now();
+        let lease = Lease::new(start, u64::MAX, true).unwrap().renewed(start, u64::MAX, true);
+        assert_eq!(lease.due(after(start, 1_000_000)), Due::Nothing);
     }
 
     #[test]

@@ -24,6 +24,8 @@ const STAYS_GOOD: Duration = Duration::from_secs(10);
 
 /// For so long a login that failed is everybody's answer: thousands of syncs that wait for it must not each try.
 const STAYS_FAILED: Duration = Duration::from_secs(2);
+/// A token that is due is not looked at more often.
+const SOON: Duration = Duration::from_secs(1);
 
 /// A token to send.
 #[derive(Clone)]
@@ -121,7 +123,8 @@ impl Login {
         let now = Instant::now();
         let state = self.state();
         let held = state.held.as_ref().filter(|held| self.is_usable(held, now) && !self.is_beyond_us(held, now))?;
-        held.lease.as_ref().map(|lease| lease.rest(now))
+        // Another may be renewing it at this moment.
+        held.lease.as_ref().map(|lease| lease.rest(now).max(SOON))
     }
 
     /// Whether another token has taken this one's place, or is to.
