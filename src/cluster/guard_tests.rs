@@ -56,6 +56,7 @@ async fn all_writes(cluster: &Cluster) -> Vec<(&'static str, Option<Error>)> {
         annotations: [].into(),
         data: [].into(),
         type_: "Opaque".into(),
+        immutable: false,
     };
     let over = SecretMeta::default();
     vec![

@@ -68,10 +68,9 @@ impl Error {
         match error {
             kube::Error::Api(status) => match status.code {
                 404 => Self::NotFound,
-                409 => Self::Conflict(said(status)),
                 // Quotas and policies say what to do next, and quote names only.
-                403 => Self::Forbidden(status.message.clone()),
-                code if is_denial(code, &status.message) => Self::Forbidden(status.message.clone()),
+                code if code == 403 || is_denial(code, &status.message) => Self::Forbidden(status.message.clone()),
+                409 => Self::Conflict(said(status)),
                 422 => Self::Invalid(said(status)),
                 413 => Self::TooLarge,
                 code => Self::Other(code),
@@ -308,7 +307,8 @@ fn url<K: Kind>(namespace: Option<&str>) -> kube::core::Request {
 
 /// Whether an admission policy or webhook said no: a policy that names no reason says 422, a webhook without a code 400.
 fn is_denial(code: u16, message: &str) -> bool {
-    matches!(code, 400 | 422) && ["denied request", "denied the request"].iter().any(|said| message.contains(said))
+    matches!(code, 400 | 409 | 422)
+        && ["denied request", "denied the request"].iter().any(|said| message.contains(said))
 }
 
 /// The JSON merge patch (RFC 7386) that turns `old` into `new`; `None` when they are equal.

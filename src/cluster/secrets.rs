@@ -133,6 +133,8 @@ pub struct NewSecret {
     pub data: BTreeMap<String, Value>,
     /// `type`; one of a Secret that exists cannot be changed.
     pub type_: String,
+    /// `immutable`; what is cannot be made mutable again.
+    pub immutable: bool,
 }
 
 impl Cluster {
@@ -213,9 +215,8 @@ fn refused(code: u16, body: &[u8]) -> Error {
     let status: Status = serde_json::from_slice(body).unwrap_or_default();
     match code {
         404 => Error::NotFound,
+        code if code == 403 || is_denial(code, &status.message) => Error::Forbidden(without_quotes(&status.message)),
         409 => Error::Conflict(status.reason),
-        403 => Error::Forbidden(without_quotes(&status.message)),
-        code if is_denial(code, &status.message) => Error::Forbidden(without_quotes(&status.message)),
         413 => Error::TooLarge,
         422 => Error::Invalid(status.reason),
         _ if status.message.contains("etcdserver: request is too large") => Error::TooLarge,
@@ -286,6 +287,8 @@ fn body(secret: &NewSecret, over: Option<&SecretMeta>) -> Vec<u8> {
         metadata: ObjectMeta,
         #[serde(rename = "type")]
         type_: &'a str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        immutable: Option<bool>,
         data: BTreeMap<&'a str, Zeroizing<String>>,
     }
     let size: usize = secret.data.iter().map(|(key, value)| key.len() + value.len() * 4 / 3 + 16).sum();
@@ -303,6 +306,7 @@ fn body(secret: &NewSecret, over: Option<&SecretMeta>) -> Vec<u8> {
             ..ObjectMeta::default()
         },
         type_: &secret.type_,
+        immutable: secret.immutable.then_some(true),
         data: secret
             .data
             .iter()
@@ -373,6 +377,7 @@ mod tests {
             annotations: BTreeMap::new(),
             data: BTreeMap::from([("A".into(), Value::from("hunter2")), ("E".into(), Value::from(""))]),
             type_: "Opaque".into(),
+            immutable: false,
         }
     }
 
@@ -383,6 +388,8 @@ mod tests {
         let read = read(written.to_string().as_bytes()).unwrap();
         assert_eq!(read.data, secret().data);
         assert_eq!((read.meta.uid.as_str(), read.type_.as_str(), read.immutable), ("u", "Opaque", false));
+        let immutable = NewSecret { immutable: true, ..secret() };
+        assert!(super::read(&body(&immutable, None)).unwrap().immutable);
     }
 
     #[test]

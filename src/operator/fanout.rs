@@ -18,7 +18,9 @@ use crate::{
         workload::{WorkloadKind, WorkloadMeta},
     },
     operator::caches::ObjectView,
-    resources::{FlowApp, SecretManager, Space, SpaceSecretSync, condition::find, flow_app::WorkloadRef},
+    resources::{
+        DeletionPolicy, FlowApp, SecretManager, Space, SpaceSecretSync, condition::find, flow_app::WorkloadRef,
+    },
     store::embedded,
     sync::gather::entry_of,
 };
@@ -100,6 +102,9 @@ fn space<'a>(ctx: &Context, change: &'a Change<Space>) {
 
 fn sync(ctx: &Context, change: &Change<SpaceSecretSync>) {
     let requested = |sync: &SpaceSecretSync| crate::sync::request::Request::pending(sync).map(|r| r.value);
+    if let (Some(old), None) = (&change.old, &change.new) {
+        remember_last_word(ctx, &change.key, old);
+    }
     let urgent = change.old.is_none() || change.new.as_ref().is_some_and(|sync| requested(sync).is_some());
     if moved(change, |sync| (sync.metadata.generation, requested(sync), sync.metadata.uid.clone())) {
         ctx.queues.syncs.add(change.key.clone(), if urgent { Lane::Urgent } else { Lane::Normal });
@@ -114,6 +119,17 @@ fn sync(ctx: &Context, change: &Change<SpaceSecretSync>) {
         }
         for app in selected {
             ctx.queues.flow_apps.add(app.key(), Lane::Normal);
+        }
+    }
+}
+
+/// Whether its Secrets stay after it, as a sync that is gone last said: on them it stands since the last content, and one
+/// that was suspended, or whose store was down, has brought none since.
+fn remember_last_word(ctx: &Context, key: &Key, sync: &SpaceSecretSync) {
+    let retain = sync.spec.deletion_policy() == DeletionPolicy::Retain;
+    for secret in ctx.caches.managed.in_namespace(&key.namespace) {
+        if secret.sync.as_deref() == Some(&key.name) && secret.retain != retain {
+            ctx.caches.managed.put(SecretMeta { retain, ..SecretMeta::clone(&secret) });
         }
     }
 }

@@ -47,6 +47,7 @@ async fn shared(
             annotations: BTreeMap::new(),
             data: make()?,
             type_: type_.to_owned(),
+            immutable: false,
         };
         match cluster.create_secret(&secret).await {
             Ok(_) => return Ok(secret.data),

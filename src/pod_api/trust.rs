@@ -257,6 +257,7 @@ fn secret(namespace: &str, authority: &Authority) -> NewSecret {
         annotations: BTreeMap::new(),
         data: authority.data(),
         type_: "kubernetes.io/tls".to_owned(),
+        immutable: false,
     }
 }
 

@@ -73,8 +73,8 @@ pub struct OpenBaoStore {
     /// What stands before each space's path: the entry is `<pathPrefix><path>`. Defaults to `spaces/`; may be empty.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 253))]
-    #[x_kube(validation = Rule::new("!self.startsWith('/') && !self.split('/').exists(s, s == '.' || s == '..')")
-        .message("must not begin with a slash or hold . or .. segments: write for example spaces/"))]
+    #[x_kube(validation = Rule::new("!self.startsWith('/') && !self.contains('//') && !self.split('/').exists(s, s == '.' || s == '..')")
+        .message("must not begin with a slash, or hold //, or . or .. segments: write for example spaces/"))]
     pub path_prefix: Option<String>,
     /// The CA that signed the server's certificate. Defaults to the system's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -106,6 +106,8 @@ pub struct KubernetesAuth {
     /// The mount of the auth method. Defaults to `kubernetes`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]
+    #[x_kube(validation = Rule::new("!self.startsWith('/') && !self.endsWith('/') && !self.split('/').exists(s, s == '' || s == '.' || s == '..')")
+        .message("must be a mount path without a slash at either end, such as kubernetes or teams/kubernetes"))]
     pub mount: Option<String>,
     /// The role to log in as.
     #[schemars(length(min = 1, max = 253))]
@@ -122,6 +124,8 @@ pub struct AppRoleAuth {
     /// The mount of the auth method. Defaults to `approle`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]
+    #[x_kube(validation = Rule::new("!self.startsWith('/') && !self.endsWith('/') && !self.split('/').exists(s, s == '' || s == '.' || s == '..')")
+        .message("must be a mount path without a slash at either end, such as approle or teams/approle"))]
     pub mount: Option<String>,
     /// The role ID.
     #[schemars(length(min = 1, max = 253))]

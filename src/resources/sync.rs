@@ -343,6 +343,9 @@ pub struct SourceStatus {
     /// The generation of the sync that the content was chosen by.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub generation: Option<i64>,
+    /// A digest of the `keys` and the `target` that it was chosen and shaped by.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shape: Option<String>,
     /// What the store said of the entry.
     pub head: Head,
 }

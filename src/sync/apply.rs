@@ -42,12 +42,19 @@ pub async fn apply(ctx: &Context, plan: &Plan) -> cluster::Result<Applied> {
             Err(error) => return Err(error),
         },
     };
-    if !matches!(applied, Applied::Exists | Applied::Refused(_)) {
+    Ok(applied)
+}
+
+/// Parts with the Secrets of earlier target names, when the new one stands and is told of: one that cannot be parted with
+/// keeps back nothing else.
+pub async fn part_with_strays(ctx: &Context, plan: &Plan, applied: &Applied) -> cluster::Result<()> {
+    let mut parted = Ok(());
+    if !matches!(applied, Applied::Refused(_)) {
         for stray in &plan.strays {
-            part_with(ctx, stray).await?;
+            parted = parted.and(part_with(ctx, stray).await);
         }
     }
-    Ok(applied)
+    parted
 }
 
 async fn write(ctx: &Context, write: &Write) -> cluster::Result<SecretMeta> {
@@ -98,6 +105,7 @@ pub async fn part_with(ctx: &Context, secret: &SecretMeta) -> cluster::Result<()
         annotations,
         data: full.data,
         type_: full.type_,
+        immutable: full.immutable,
     };
     ctx.cluster.replace_secret(&released, &full.meta).await?;
     ctx.caches.managed.remove(&secret.key());

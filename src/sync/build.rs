@@ -164,6 +164,7 @@ pub fn secret(known: &Known, built: &ManagedSecret, record: &ChangeRecord, there
         annotations,
         data: built.data(),
         type_: known.sync.spec.target_type().to_owned(),
+        immutable: false,
     }
 }
 

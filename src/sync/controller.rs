@@ -62,8 +62,12 @@ async fn reconcile(ctx: &Arc<Context>, sync: Arc<SpaceSecretSync>) -> cluster::R
         (found, plan) = look_closer(ctx, &known, &look, found, now).await?;
         applied = apply::apply(ctx, &plan).await?;
     }
+    if matches!(applied, Applied::Exists) {
+        return Err(cluster::Error::Conflict("it comes and goes".into()));
+    }
     write_status(ctx, &known, &plan, &applied, now).await?;
     drop(found);
+    apply::part_with_strays(ctx, &plan, &applied).await?;
     Ok(status::next(&plan, &applied))
 }
 

@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
+use sha2::{Digest, Sha256};
+
 use super::{gather::Known, schedule};
 use crate::{
     cluster::{queue::Lane, secrets::SecretMeta},
     resources::{
-        AutoSync, DeletionPolicy, Reason, SpaceSecretSync, Trigger,
+        AutoSync, DeletionPolicy, Reason, SpaceSecretSync, SpaceSecretSyncSpec, Trigger,
         condition::{Verdict, find},
         sync::{SourceStatus, TargetStatus},
     },
@@ -55,6 +57,7 @@ const LOOKS: &[fn(&Known, jiff::Timestamp) -> Option<Look>] = &[
     source_is_another,
     spec_moved,
     target_moved,
+    write_failed,
     source_failing,
     source_moved,
 ];
@@ -102,7 +105,8 @@ fn bad_pattern(known: &Known, _: jiff::Timestamp) -> Option<Look> {
 /// A request asks past what is known. Where the content must be built anew anyway, it is read whatever the head says.
 fn requested(known: &Known, now: jiff::Timestamp) -> Option<Look> {
     let trigger = known.request.as_ref()?.trigger;
-    let anew = recorded(known).is_none() || spec_moved(known, now).is_some() || target_moved(known, now).is_some();
+    let anew = recorded(known).is_none()
+        || [spec_moved, target_moved, write_failed].iter().any(|rule| rule(known, now).is_some());
     Some(if anew { Look::Read(trigger) } else { Look::Ask(trigger) })
 }
 
@@ -121,9 +125,20 @@ fn source_is_another(known: &Known, _: jiff::Timestamp) -> Option<Look> {
     }
 }
 
-/// Filters or the target may be others now.
+/// Filters or the target are others now. Whoever edits the rest of a spec, such as how often to sync, asks for no content.
 fn spec_moved(known: &Known, _: jiff::Timestamp) -> Option<Look> {
-    (recorded(known)?.generation != known.sync.metadata.generation).then_some(Look::Read(Trigger::Live))
+    let source = recorded(known)?;
+    let same = match &source.shape {
+        Some(shape) => *shape == shape_of(&known.sync.spec),
+        None => source.generation == known.sync.metadata.generation,
+    };
+    (!same).then_some(Look::Read(Trigger::Live))
+}
+
+/// A digest of what of a spec chooses and shapes the content: 16 hexadecimal digits.
+pub fn shape_of(spec: &SpaceSecretSyncSpec) -> String {
+    let shaping = serde_json::to_vec(&(&spec.keys, &spec.target)).expect("names and patterns are always JSON");
+    hex::encode(&Sha256::digest(shaping)[..8])
 }
 
 /// The managed Secret is not the one that the status records.
@@ -131,13 +146,19 @@ fn target_moved(known: &Known, _: jiff::Timestamp) -> Option<Look> {
     let status = known.sync.status.as_ref()?;
     let recorded = status.target.as_ref();
     match (&known.target, recorded) {
-        (None, None) => None,
-        (None, Some(_)) => Some(Look::Read(Trigger::Drift)),
+        (None, None) if status.revision.is_none() => None,
+        (None, _) => Some(Look::Read(Trigger::Drift)),
         (Some(secret), Some(recorded)) if is_recorded(secret, recorded) => None,
         // A crash came between the Secret and the status: what was written then is found again by reading.
         (Some(secret), _) if secret.revision != status.revision => Some(Look::Read(Trigger::Drift)),
         (Some(_), _) => Some(Look::Inspect),
     }
+}
+
+/// What the API server refused was read and is not there: it is tried again, also where nobody asks any more.
+fn write_failed(known: &Known, _: jiff::Timestamp) -> Option<Look> {
+    let trigger = known.sync.status.as_ref()?.last_sync.as_ref().map_or(Trigger::Schedule, |last| last.trigger);
+    (complaint(&known.sync) == Some(Reason::TargetWriteFailed)).then_some(Look::Read(trigger))
 }
 
 fn source_failing(known: &Known, now: jiff::Timestamp) -> Option<Look> {
@@ -236,7 +257,10 @@ mod tests {
         *,
     };
     use crate::{
-        resources::{condition::Conditions, sync::Target},
+        resources::{
+            condition::Conditions,
+            sync::{Keys, Target},
+        },
         store::Head,
     };
 
@@ -371,7 +395,19 @@ mod tests {
     }
 
     #[test]
-    fn a_spec_that_moved_is_built_anew() {
+    fn a_spec_that_moved_is_built_anew_where_that_shapes_the_content() {
+        let moved = |change: fn(&mut SpaceSecretSyncSpec)| {
+            let shape = shape_of(&in_step().sync.spec);
+            let known = in_step().with_sync(|sync| {
+                sync.metadata.generation = Some(2);
+                sync.status.as_mut().unwrap().source.as_mut().unwrap().shape = Some(shape);
+            });
+            look(&known.with_spec(change), now())
+        };
+        assert_eq!(moved(|spec| spec.auto_sync = Some(AutoSync::Manual)), Look::Rest);
+        assert_eq!(moved(|spec| spec.keys = Some(Keys::default())), Look::Read(Trigger::Live));
+        assert_eq!(moved(|spec| spec.target = Some(Target::default())), Look::Read(Trigger::Live));
+        // As an earlier version recorded it.
         let known = in_step().with_sync(|sync| sync.metadata.generation = Some(2));
         assert_eq!(look(&known, now()), Look::Read(Trigger::Live));
     }

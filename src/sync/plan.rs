@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use super::{
     build,
     gather::{Found, Known, Source},
-    look::{Look, filter, has_moved, source_verdict, target_name},
+    look::{Look, filter, has_moved, shape_of, source_verdict, target_name},
     schedule,
 };
 use crate::{
@@ -60,6 +60,9 @@ pub struct Content {
 pub struct Plan {
     /// What to do about the managed Secret.
     pub secret: SecretPlan,
+    /// Whether the managed Secret was looked at and is as it is to be. Only then is it recorded: what somebody edited
+    /// while its store could not be read is repaired when it can.
+    pub stands: bool,
     /// Secrets of an earlier target name: deleted or let go once the new one stands.
     pub strays: Vec<Arc<SecretMeta>>,
     /// What the condition `Synced` is to say; `None` to leave it.
@@ -80,6 +83,7 @@ impl Plan {
     fn new(known: &Known, found: &Found) -> Self {
         Self {
             secret: SecretPlan::Leave,
+            stands: false,
             strays: Vec::new(),
             synced: None,
             content: None,
@@ -88,6 +92,11 @@ impl Plan {
             handled: known.request.as_ref().map(|request| request.value.clone()),
             next: Next::OnChange,
         }
+    }
+
+    /// Whether the source has gone, and its Secret is to be gone with it.
+    pub fn has_gone(&self) -> bool {
+        self.synced.as_ref().is_some_and(|verdict| verdict.reason == Reason::SourceGone)
     }
 
     fn stopped(mut self, verdict: Verdict) -> Self {
@@ -114,7 +123,10 @@ pub fn plan(known: &Known, look: &Look, found: &Found, key: &FingerprintKey, now
             plan
         }
         Source::Read(snapshot) => read(known, found, snapshot, key, now, plan),
-        Source::Unmoved | Source::NotAsked => rest(known, plan, now),
+        Source::Unmoved | Source::NotAsked => {
+            let plan = Plan { stands: found.target.there().is_some(), ..plan };
+            rest(known, plan, now)
+        }
     }
 }
 
@@ -189,6 +201,7 @@ fn read(
         secret_manager: known.entry.manager.clone(),
         path: known.entry.path.clone(),
         generation: known.sync.metadata.generation,
+        shape: Some(shape_of(&known.sync.spec)),
         head: snapshot.head.clone(),
     };
     if let Some(verdict) = unfit(known, &built) {
@@ -220,6 +233,7 @@ fn read(
             anew: there.is_some_and(|secret| secret.immutable || secret.type_ != known.sync.spec.target_type()),
         }));
     }
+    plan.stands = kept.is_some();
     plan.content = Some(Content {
         keys: build::keys_verdict(&built),
         // What stays was issued when it was written.

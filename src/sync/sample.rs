@@ -118,6 +118,7 @@ pub fn in_step() -> Known {
             secret_manager: "central".into(),
             path: "newsroom".into(),
             generation: Some(1),
+            shape: None,
             head: head(1),
         }),
         ..SpaceSecretSyncStatus::default()

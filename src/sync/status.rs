@@ -63,25 +63,24 @@ pub fn build(
 ) -> SpaceSecretSyncStatus {
     let old = known.sync.status.clone().unwrap_or_default();
     let synced = synced(known, plan, applied);
-    let failed = matches!(applied, Applied::Refused(_));
     let mut new = SpaceSecretSyncStatus {
         observed_generation: known.sync.metadata.generation,
         space: known.space.as_ref().and_then(|space| space.metadata.name.clone()),
         auto_sync: Some(known.sync.spec.effective_auto_sync()),
         ..old.clone()
     };
-    if !failed {
+    if !matches!(applied, Applied::Refused(_)) {
         if let Some(content) = &plan.content {
             take_content(&mut new, content);
         }
         if plan.source.is_some() {
             new.source.clone_from(&plan.source);
         }
-        take_target(&mut new, known, applied);
-        new.last_sync = last_sync(&old, plan, applied, synced.as_ref(), now);
-        if plan.handled.is_some() {
-            new.last_handled_sync_request.clone_from(&plan.handled);
-        }
+        take_target(&mut new, known, plan, applied);
+    }
+    new.last_sync = last_sync(&old, plan, applied, synced.as_ref(), now);
+    if plan.handled.is_some() {
+        new.last_handled_sync_request.clone_from(&plan.handled);
     }
     let delivery = delivery(new.revision.as_deref());
     new.delivery = Some(delivery.status);
@@ -106,7 +105,7 @@ fn take_content(new: &mut SpaceSecretSyncStatus, content: &Content) {
     }
 }
 
-fn take_target(new: &mut SpaceSecretSyncStatus, known: &Known, applied: &Applied) {
+fn take_target(new: &mut SpaceSecretSyncStatus, known: &Known, plan: &Plan, applied: &Applied) {
     let as_status = |secret: &SecretMeta| TargetStatus {
         name: secret.name.clone(),
         uid: secret.uid.clone(),
@@ -114,10 +113,11 @@ fn take_target(new: &mut SpaceSecretSyncStatus, known: &Known, applied: &Applied
     };
     match (applied, &known.target) {
         (Applied::Written(secret), _) => new.target = Some(as_status(secret)),
-        (Applied::Nothing, Some(secret)) if secret.revision.is_some() && secret.revision == new.revision => {
+        (Applied::Nothing, Some(secret)) if plan.stands && secret.revision == new.revision => {
             new.target = Some(as_status(secret));
         }
-        (Applied::Deleted, _) => {
+        // Also where a crash came between the Secret and the status.
+        (Applied::Deleted, _) | (Applied::Nothing, None) if plan.has_gone() => {
             *new = SpaceSecretSyncStatus {
                 version: None,
                 revision: None,
@@ -155,7 +155,8 @@ fn last_sync(
         return at(now, trigger, if fails.is_some() { Outcome::Failed } else { Outcome::Unchanged });
     }
     // Written before a crash that came before the status.
-    if let Some(record) = record.filter(|record| old.history.first() != Some(*record)) {
+    let is_there = !matches!(applied, Applied::Refused(_));
+    if let Some(record) = record.filter(|record| is_there && old.history.first() != Some(*record)) {
         return at(record.time, record.trigger, Outcome::Synced);
     }
     let known_to_fail = |verdict: &&Verdict| {

@@ -6,7 +6,7 @@ use devcluster::{OpenBao, OpenBaoOptions};
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::{Api, api::DeleteParams};
 use serde_json::{Value as Json, json};
-use spacesync::resources::{SecretManager, condition::find};
+use spacesync::resources::{SecretManager, Trigger, condition::find};
 
 use crate::{
     tenant::{PATIENCE, Tenant, until},
@@ -143,6 +143,37 @@ async fn a_sealed_store_is_told_and_comes_back_by_itself() {
     kept.until_ready("False/SourceSealed").await;
     kept.bao.unseal().unwrap();
     kept.until_ready("True/Reachable").await;
+}
+
+#[tokio::test]
+async fn a_secret_that_is_edited_while_its_store_is_away_is_put_back_when_it_returns() {
+    let kept = Kept::new(false).await;
+    kept.token(json!({"token": kept.fresh_token()})).await;
+    kept.manager(json!({})).await;
+    kept.tenant.sync(json!({})).await;
+    kept.tenant.until_secret(&[("A", "1")]).await;
+    kept.tenant.until_condition("Ready", "True/Synced").await;
+    kept.bao.seal().unwrap();
+    kept.tenant.patch::<Secret>("secrets", json!({"stringData": {"A": "edited"}})).await;
+    // It was seen, and could not be mended.
+    kept.tenant.until_condition("Synced", "False/SourceSealed").await;
+    kept.bao.unseal().unwrap();
+    kept.tenant.until_secret(&[("A", "1")]).await;
+    let sync = kept.tenant.until_condition("Ready", "True/Synced").await;
+    assert_eq!(sync.status.unwrap().last_sync.unwrap().trigger, Trigger::Drift);
+}
+
+#[tokio::test]
+async fn the_embedded_store_says_when_it_was_last_checked_and_so_does_its_metric() {
+    let tenant = Tenant::unbound(World::shared()).await;
+    tenant.manager(&tenant.name, json!({"kubernetes": {}})).await;
+    tenant.space(json!({"secretManagerRef": {"name": tenant.name}})).await;
+    let managers = Api::<SecretManager>::all(tenant.client.clone());
+    let checked = |manager: &SecretManager| manager.status.as_ref().is_some_and(|status| status.last_checked.is_some());
+    until(managers, &tenant.name, "it was checked", checked).await;
+    let metric = "spacesync_secret_manager_last_checked_timestamp_seconds";
+    let series = format!("{metric}{{secret_manager=\"{}\"}}", tenant.name);
+    until_measured(&series, true).await;
 }
 
 #[tokio::test]

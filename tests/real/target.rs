@@ -11,7 +11,7 @@ use kube::{
     api::{DeleteParams, PostParams},
 };
 use serde_json::json;
-use spacesync::resources::{SpaceSecretSync, Trigger};
+use spacesync::resources::{Outcome, SpaceSecretSync, SpaceSecretSyncStatus, Trigger};
 
 use crate::{
     tenant::{Tenant, condition, message, until, until_gone, values},
@@ -162,6 +162,59 @@ async fn a_deleted_sync_takes_its_secret_along_unless_it_is_to_be_retained() {
         .await;
     tenant.annotate::<Secret>("kept", "spacesync.dev/adopt", Some("kept")).await;
     until(tenant.api::<SpaceSecretSync>(), "kept", "adopted", |s| condition(s, "Ready") == "True/Synced").await;
+}
+
+#[tokio::test]
+async fn what_a_sync_last_said_of_its_secret_holds_also_where_it_could_bring_nothing_since() {
+    let tenant = World::shared().tenant(&[("A", "1")]).await;
+    synced(&tenant).await;
+    tenant.sync(json!({"suspend": true})).await;
+    tenant.until_condition("Ready", "True/Suspended").await;
+    // Somebody guards it, which must not keep it from being let go.
+    tenant.patch::<Secret>("secrets", json!({"immutable": true})).await;
+    tenant.sync(json!({"suspend": true, "target": {"deletionPolicy": "Retain"}})).await;
+    tenant.delete::<SpaceSecretSync>("secrets").await;
+    let kept = until(tenant.api::<Secret>(), "secrets", "it is let go", |secret| {
+        !secret.labels().contains_key("spacesync.dev/sync")
+    })
+    .await;
+    assert_eq!((values(&kept)["A"].as_str(), kept.immutable), ("1", Some(true)));
+}
+
+#[tokio::test]
+async fn a_request_whose_write_is_refused_is_answered_and_brought_when_it_is_allowed() {
+    let tenant = World::shared().tenant(&[("A", "1")]).await;
+    let quota = tenant.api::<ResourceQuota>();
+    tenant.apply(&quota, "none", json!({"spec": {"hard": {"count/secrets": "0"}}})).await;
+    until(quota.clone(), "none", "counted", |q| q.status.as_ref().is_some_and(|s| s.used.is_some())).await;
+    tenant.sync(json!({"autoSync": "Manual"})).await;
+    tenant.request("manual/1").await;
+    let answered = |status: &SpaceSecretSyncStatus| status.last_handled_sync_request.as_deref() == Some("manual/1");
+    let sync = tenant.until_status("it is answered", answered).await;
+    let last = sync.last_sync.unwrap();
+    assert_eq!((last.trigger, last.result), (Trigger::Manual, Outcome::Failed));
+    assert_eq!((sync.version, sync.history.len()), (None, 0));
+    tenant.until_condition("Ready", "False/TargetWriteFailed").await;
+    quota.delete("none", &DeleteParams::default()).await.unwrap();
+    tenant.until_secret(&[("A", "1")]).await;
+    tenant.until_condition("Ready", "True/Synced").await;
+}
+
+#[tokio::test]
+async fn how_often_to_sync_is_changed_without_bringing_anything() {
+    let tenant = World::shared().tenant(&[("A", "1")]).await;
+    tenant.sync(json!({"autoSync": "Manual"})).await;
+    tenant.until_secret(&[("A", "1")]).await;
+    tenant.until_condition("Ready", "True/Synced").await;
+    tenant.entry(&[("A", "2")]).await;
+    tenant.sync(json!({"autoSync": "24h", "suspend": true})).await;
+    tenant.until_condition("Ready", "True/Suspended").await;
+    tenant.sync(json!({"autoSync": "Manual"})).await;
+    tenant.until_condition("Ready", "True/Synced").await;
+    tenant.until_secret(&[("A", "1")]).await;
+    // A filter chooses from what is there now.
+    tenant.sync(json!({"autoSync": "Manual", "keys": {"include": ["*"]}})).await;
+    tenant.until_secret(&[("A", "2")]).await;
 }
 
 #[tokio::test]

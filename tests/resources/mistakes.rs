@@ -154,6 +154,21 @@ const BAD: &[(&str, &str, &str)] = &[
         "{openBao: {pathPrefix: ./a, address: 'https://a.example', auth: {tokenSecret: {name: a, key: b}}}}",
         PREFIX,
     ),
+    (
+        "SecretManager",
+        "{openBao: {pathPrefix: a//b, address: 'https://a.example', auth: {tokenSecret: {name: a, key: b}}}}",
+        PREFIX,
+    ),
+    (
+        "SecretManager",
+        "{openBao: {address: 'https://a.example', auth: {kubernetes: {mount: ../x, role: r, audience: a}}}}",
+        "must be a mount path without a slash at either end, such as kubernetes or teams/kubernetes",
+    ),
+    (
+        "SecretManager",
+        "{openBao: {address: 'https://a.example', auth: {appRole: {mount: a//b, roleId: r, secretIdSecret: {name: a, key: b}}}}}",
+        "must be a mount path without a slash at either end, such as approle or teams/approle",
+    ),
     ("SecretManager", "{kubernetes: {namespace: other}}", "unknown field \"spec.kubernetes.namespace\""),
     // --- a Space names its namespaces one by one
     ("Space", "{namespaces: [a]}", "spec.secretManagerRef: Required value"),

@@ -1,15 +1,18 @@
 //! What is decided about one sync, case by case.
 
 use super::{
+    super::apply::Applied,
     super::gather::Target,
     super::sample::{annotate, built, fresh, full, head, in_step, key, now, snapshot, value},
+    super::status::{self, Delivery},
     *,
 };
 use crate::{
-    cluster::secrets::FullSecret,
+    cluster::{Error, secrets::FullSecret},
     resources::{
-        DeletionPolicy,
+        AutoSync, DeletionPolicy, Outcome, SpaceSecretSyncStatus,
         names::{CHANGE, CONTENT, DELETION_POLICY, REVISION, SYNC},
+        sync::DeliveryStatus,
     },
     secret::{Content, managed::META_KEY},
 };
@@ -265,4 +268,53 @@ fn no_reason_of_a_plan_shows_a_value() {
         let plan = decide(&in_step(), &found);
         assert!(!format!("{plan:?}").contains("hunter2"));
     }
+}
+
+/// The status after a plan of which nothing, or this, came.
+fn told(known: &Known, plan: &Plan, applied: &Applied) -> SpaceSecretSyncStatus {
+    let verdict = Verdict::new(true, Reason::NoPods, &[]);
+    let delivery = |_: Option<&str>| Delivery { status: DeliveryStatus::default(), verdict };
+    status::build(known, plan, applied, delivery, now())
+}
+
+fn recorded(known: &Known, look: &Look, found: &Found) -> String {
+    told(known, &plan(known, look, found, &key(), now()), &Applied::Nothing).target.unwrap().resource_version
+}
+
+#[test]
+fn an_edit_that_cannot_be_mended_now_is_not_taken_for_what_stands() {
+    let edited = in_step().with_target(|target| target.resource_version = "101".into());
+    let there = || Some(full(&built(1, &[("A", "1")]), "101"));
+    let sealed = Found { trigger: Some(Trigger::Drift), ..found(Source::Failed(StoreError::Sealed), there()) };
+    assert_eq!(recorded(&edited, &Look::Inspect, &sealed), "100");
+    let suspended = Look::Stop(Verdict::new(false, Reason::Suspended, &[]));
+    assert_eq!(recorded(&edited, &suspended, &found(Source::NotAsked, None)), "100");
+    // A label that somebody added.
+    assert_eq!(recorded(&edited, &Look::Inspect, &found(Source::NotAsked, there())), "101");
+}
+
+#[test]
+fn a_refused_write_answers_the_request_and_is_read_again_whoever_asks() {
+    let asked = in_step().with_spec(|spec| spec.auto_sync = Some(AutoSync::Manual)).with_request("manual/2");
+    let there = full(&built(1, &[("A", "1")]), "100");
+    let manual = Found { trigger: Some(Trigger::Manual), ..found(read(2, &[("A", "2")]), Some(there)) };
+    let plan = plan(&asked, &Look::Ask(Trigger::Manual), &manual, &key(), now());
+    let status = told(&asked, &plan, &Applied::Refused(Error::Forbidden("exceeded quota".into())));
+    let last = status.last_sync.clone().unwrap();
+    assert_eq!((last.trigger, last.result), (Trigger::Manual, Outcome::Failed));
+    assert_eq!(status.last_handled_sync_request.as_deref(), Some("manual/2"));
+    assert_eq!((status.version, status.history.len()), (Some(1), 0));
+    let next = Known { request: None, ..asked }.with_sync(|sync| sync.status = Some(status));
+    assert_eq!(super::super::look::look(&next, now()), Look::Read(Trigger::Manual));
+}
+
+#[test]
+fn a_source_that_has_gone_is_finished_also_where_a_crash_came_before_the_status() {
+    let known = in_step().with_spec(|spec| spec.on_source_gone = Some(DeletionPolicy::Delete));
+    let gone = found(Source::Failed(StoreError::NotFound("newsroom".into())), None);
+    let known = Known { target: None, ..known };
+    let plan = plan(&known, &Look::Read(Trigger::Drift), &gone, &key(), now());
+    assert_eq!(synced(&plan), Reason::SourceGone);
+    let status = told(&known, &plan, &Applied::Nothing);
+    assert_eq!((status.version, status.revision, status.target), (None, None, None));
 }
