@@ -30,6 +30,9 @@ use crate::{
     store::{Head, Store, StoreError, book::EntryId},
 };
 
+/// A store whose look panicked is looked at again after this.
+const AFTER_PANIC: Duration = Duration::from_secs(5);
+
 /// How many heads of one store are asked for at once; the store's own `limits` come on top.
 const AT_ONCE: usize = 16;
 
@@ -46,13 +49,19 @@ pub async fn run(ctx: Arc<Context>) {
             if !stays {
                 task.abort();
             }
-            stays
+            stays && !task.is_finished()
         });
         for name in names {
             running.entry(name.clone()).or_insert_with(|| tasks.spawn(tick(ctx.clone(), name)));
         }
-        // The sender lives as long as the context.
-        let _ = changed.changed().await;
+        tokio::select! {
+            // The sender lives as long as the context.
+            _ = changed.changed() => {}
+            Some(Err(ended)) = tasks.join_next() => if ended.is_panic() {
+                tracing::error!("a look at the heads of a store panicked");
+                tokio::time::sleep(AFTER_PANIC).await;
+            },
+        }
     }
 }
 
