@@ -134,9 +134,10 @@ impl Restarted {
         self
     }
 
-    /// Nothing is to be done. A wait for what is not needed any more is over, and so is a restart that was undone.
+    /// Nothing is to be done. A wait for what is not needed any more is over, and so is a restart that was undone, or whose
+    /// workload is another app's now.
     pub fn rest(known: &Known) -> Self {
-        if content(known).is_none() {
+        if content(known).is_none() || known.holder.is_some() {
             return Self::default();
         }
         let status = known.app.status.as_ref().and_then(|status| status.restart.clone());

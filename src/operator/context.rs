@@ -21,6 +21,7 @@ use crate::{
         Cluster,
         cache::{Item, Key},
         queue::{Lane, Queue},
+        secrets::SecretMeta,
     },
     delivery::{delivery_of, restart::budget::Budget},
     pod_api::trust::Trust,
@@ -28,7 +29,7 @@ use crate::{
     secret::{Content, FingerprintKey},
     space::{reach::Reach, rush::Rush},
     store::{Store, StoreError, book::Book},
-    sync::{change, status::Delivery, turnstile::Turnstile},
+    sync::{change, last_words::LastWords, status::Delivery, turnstile::Turnstile},
 };
 
 /// How this operator was told to run.
@@ -236,6 +237,8 @@ pub struct Context {
     pub doubts: Doubts,
     /// Which syncs ask which store right now.
     pub turnstile: Arc<Turnstile>,
+    /// What syncs that have gone last said of their Secrets.
+    pub last_words: LastWords,
     /// Whether so many syncs wait that spaces give way.
     pub rush: Rush,
     /// Where Events go.
@@ -280,6 +283,13 @@ impl Context {
                 self.queues.syncs.add(sync.key(), Lane::Normal);
             }
         }
+    }
+
+    /// The Secrets that carry a sync's label.
+    pub fn managed_by(&self, sync: &Key) -> Vec<Arc<SecretMeta>> {
+        let mut secrets = self.caches.managed.in_namespace(&sync.namespace);
+        secrets.retain(|secret| secret.sync.as_deref() == Some(&sync.name));
+        secrets
     }
 
     /// How far the current revision of a sync has come.

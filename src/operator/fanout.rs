@@ -102,8 +102,9 @@ fn space<'a>(ctx: &Context, change: &'a Change<Space>) {
 
 fn sync(ctx: &Context, change: &Change<SpaceSecretSync>) {
     let requested = |sync: &SpaceSecretSync| crate::sync::request::Request::pending(sync).map(|r| r.value);
-    if let (Some(old), None) = (&change.old, &change.new) {
-        remember_last_word(ctx, &change.key, old);
+    match (&change.old, &change.new) {
+        (Some(gone), None) => remember_last_word(ctx, &change.key, gone),
+        _ => ctx.last_words.forget(&change.key),
     }
     let urgent = change.old.is_none() || change.new.as_ref().is_some_and(|sync| requested(sync).is_some());
     if moved(change, |sync| (sync.metadata.generation, requested(sync), sync.metadata.uid.clone())) {
@@ -123,14 +124,11 @@ fn sync(ctx: &Context, change: &Change<SpaceSecretSync>) {
     }
 }
 
-/// Whether its Secrets stay after it, as a sync that is gone last said: on them it stands since the last content, and one
-/// that was suspended, or whose store was down, has brought none since.
 fn remember_last_word(ctx: &Context, key: &Key, sync: &SpaceSecretSync) {
-    let retain = sync.spec.deletion_policy() == DeletionPolicy::Retain;
-    for secret in ctx.caches.managed.in_namespace(&key.namespace) {
-        if secret.sync.as_deref() == Some(&key.name) && secret.retain != retain {
-            ctx.caches.managed.put(SecretMeta { retain, ..SecretMeta::clone(&secret) });
-        }
+    let policy = sync.spec.deletion_policy();
+    let says_else = |secret: &Arc<SecretMeta>| secret.retain != (policy == DeletionPolicy::Retain);
+    if ctx.managed_by(key).iter().any(says_else) {
+        ctx.last_words.note(key, policy);
     }
 }
 
@@ -170,7 +168,11 @@ fn managed(ctx: &Context, change: &Change<SecretMeta>) {
     let namespace = &change.key.namespace;
     for secret in [&change.old, &change.new].into_iter().flatten() {
         if let Some(sync) = &secret.sync {
-            ctx.queues.syncs.add(Key::new(namespace, sync), Lane::Normal);
+            let sync = Key::new(namespace, sync);
+            if ctx.last_words.of(&sync).is_some() && ctx.managed_by(&sync).is_empty() {
+                ctx.last_words.forget(&sync);
+            }
+            ctx.queues.syncs.add(sync, Lane::Normal);
         }
     }
     if moved(change, |secret| (secret.revision.clone(), secret.sync.clone())) {

@@ -130,7 +130,7 @@ async fn terms(ctx: &Arc<Context>, lead: &Lead) {
             () = lead.lost() => tracing::warn!("the lease is lost; standing by"),
             () = term(ctx, &mut tasks) => {}
         }
-        // The next term begins when nothing of this one runs any more.
+        // Their own workers may end a moment later, and do nothing to the queues of the next term then.
         tasks.shutdown().await;
         ctx.metrics.leader.set(0);
         ctx.reach.rest();
@@ -160,7 +160,9 @@ async fn term(ctx: &Arc<Context>, tasks: &mut JoinSet<()>) {
     tasks.spawn(queues.flow_apps.clone().run(WORKERS, apps, look));
     tasks.spawn(sync::ticker::run(ctx.clone()));
     // None of them ends by itself.
-    while tasks.join_next().await.is_some() {}
+    while let Some(ended) = tasks.join_next().await {
+        ended.expect("what ends a term from outside ends this too");
+    }
 }
 
 /// Every sync there is, and every one that a managed Secret remembers: what went while nobody led is swept up.
@@ -246,6 +248,7 @@ async fn context(
         reach: Reach::new(&metrics),
         doubts: Doubts::default(),
         turnstile: Arc::default(),
+        last_words: sync::last_words::LastWords::default(),
         rush: Rush::default(),
         metrics,
     })

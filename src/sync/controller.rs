@@ -20,7 +20,7 @@ use crate::{
         secrets::SecretMeta,
     },
     operator::Context,
-    resources::{Reason, SpaceSecretSync, SpaceSecretSyncStatus, condition::has_reason, reason::Retry},
+    resources::{DeletionPolicy, Reason, SpaceSecretSync, SpaceSecretSyncStatus, condition::has_reason, reason::Retry},
     store::Store,
 };
 
@@ -159,13 +159,16 @@ fn trigger(status: &SpaceSecretSyncStatus) -> &'static str {
 /// The sync has gone: so do its Secrets, each as its sync last said, unless the definition itself is going.
 async fn farewell(ctx: &Arc<Context>, key: &Key) -> cluster::Result<Next> {
     ctx.paces.syncs.settled(key);
-    let mut secrets = ctx.caches.managed.in_namespace(&key.namespace);
-    secrets.retain(|secret| secret.sync.as_deref() == Some(&key.name) && !secret.terminating);
+    let mut secrets = ctx.managed_by(key);
+    secrets.retain(|secret| !secret.terminating);
     if secrets.is_empty() {
         return Ok(Next::OnChange);
     }
     let definition = definition(ctx).await?;
+    let policy = ctx.last_words.of(key);
     for secret in secrets {
+        let retain = policy.map_or(secret.retain, |policy| policy == DeletionPolicy::Retain);
+        let secret = SecretMeta { retain, ..SecretMeta::clone(&secret) };
         // One that is newer than the Secret is another: the sync went with the old one, by an uninstall.
         if definition.is_some_and(|made| secret.created.is_none_or(|created| made <= created)) {
             apply::part_with(ctx, &secret).await?;

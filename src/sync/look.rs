@@ -56,9 +56,9 @@ const LOOKS: &[fn(&Known, jiff::Timestamp) -> Option<Look>] = &[
     requested,
     source_is_another,
     spec_moved,
-    target_moved,
-    write_failed,
     source_failing,
+    write_failed,
+    target_moved,
     source_moved,
 ];
 
@@ -168,7 +168,9 @@ fn source_failing(known: &Known, now: jiff::Timestamp) -> Option<Look> {
         Ok(_) => return None,
         Err(error) => error.clone(),
     };
-    due(known, now).then(|| Look::Stop(source_verdict(known, &error)))
+    // What is said of it already may mean something else by another spec.
+    let is_told = complaint(&known.sync) == Some(error.reason());
+    (is_told || due(known, now)).then(|| Look::Stop(source_verdict(known, &error)))
 }
 
 fn source_moved(known: &Known, now: jiff::Timestamp) -> Option<Look> {

@@ -9,6 +9,7 @@ pub mod controller;
 #[cfg(test)]
 mod day;
 pub mod gather;
+pub mod last_words;
 pub mod look;
 pub mod plan;
 pub mod request;

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use super::{
     build,
     gather::{Found, Known, Source},
-    look::{Look, filter, has_moved, shape_of, source_verdict, target_name},
+    look::{Look, complaint, filter, has_moved, shape_of, source_verdict, target_name},
     schedule,
 };
 use crate::{
@@ -134,6 +134,13 @@ pub fn plan(known: &Known, look: &Look, found: &Found, key: &FingerprintKey, now
 fn stopped(known: &Known, plan: Plan, verdict: Verdict) -> Plan {
     let mut plan = plan.stopped(verdict);
     let reason = plan.synced.as_ref().map_or(Reason::Pending, |v| v.reason);
+    let is_refused = complaint(&known.sync) == Some(Reason::TargetWriteFailed);
+    if is_refused && plan.handled.is_none() && reason.is_of_source() && reason != Reason::SourceGone {
+        // That a write was refused stays told and is tried again: nobody may ask for it once more.
+        plan.synced = None;
+        plan.next = Next::Failed(Reason::TargetWriteFailed.retry());
+        return plan;
+    }
     match reason {
         Reason::Suspended => {
             plan.handled = None;
@@ -141,6 +148,7 @@ fn stopped(known: &Known, plan: Plan, verdict: Verdict) -> Plan {
         }
         Reason::SourceGone => {
             plan.secret = known.target.clone().map_or(SecretPlan::Leave, SecretPlan::Delete);
+            plan.strays.clone_from(&known.strays);
         }
         _ => {}
     }
@@ -206,8 +214,9 @@ fn read(
     };
     if let Some(verdict) = unfit(known, &built) {
         let mut plan = plan.stopped(verdict);
-        // Noted as dealt with: it is read again when it moves, not before.
+        // Noted as dealt with, and so is what stands there: it is read again when either moves, not before.
         plan.source = Some(source);
+        plan.stands = found.target.there().is_some();
         plan.next = Next::OnChange;
         return plan;
     }

@@ -84,6 +84,9 @@ async fn tick(ctx: Arc<Context>, manager: String) {
             doubted = None;
         }
         let mut wait = Duration::from_mins(1);
+        for (key, lane) in ctx.turnstile.forgotten(&manager) {
+            ctx.queues.syncs.add(key, lane);
+        }
         if space::manager::note_watch(&ctx, &manager) {
             ctx.queues.managers.add(manager.clone(), Lane::Normal);
         }
@@ -193,9 +196,6 @@ async fn ask(
                 ctx.queues.syncs.add(sync.key(), Lane::Normal);
             }
         }
-    }
-    for (key, lane) in ctx.turnstile.forgotten(manager) {
-        ctx.queues.syncs.add(key, lane);
     }
     let outcome = match outcome {
         Word::Of(outcome) => outcome,

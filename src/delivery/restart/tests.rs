@@ -108,7 +108,10 @@ fn a_workload_that_another_app_has_is_that_ones_to_roll_and_to_follow() {
     let taken = |known: Known| Known { holder: Some("older".into()), ..known };
     assert_eq!(step_of(&app_of(vec![old()], None, None)), rolls());
     assert_eq!(step_of(&taken(app_of(vec![old()], None, None))), Step::Rest);
-    assert_eq!(step_of(&taken(app_of(vec![old()], Some(R2), None))), Step::Rest);
+    let rolling = app_of(vec![old()], Some(R2), Some((R2, RestartPhase::Rolling)));
+    assert_eq!(step_of(&rolling), Step::Follow);
+    assert_eq!(step_of(&taken(rolling.clone())), Step::Rest);
+    assert_eq!(Restarted::rest(&taken(rolling)), Restarted::default(), "it gives its place away");
 }
 
 #[test]

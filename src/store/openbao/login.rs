@@ -24,6 +24,7 @@ const STAYS_GOOD: Duration = Duration::from_secs(10);
 
 /// For so long a login that failed is everybody's answer: thousands of syncs that wait for it must not each try.
 const STAYS_FAILED: Duration = Duration::from_secs(2);
+
 /// A token that is due is not looked at more often.
 const SOON: Duration = Duration::from_secs(1);
 

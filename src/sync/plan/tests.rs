@@ -3,6 +3,7 @@
 use super::{
     super::apply::Applied,
     super::gather::Target,
+    super::look,
     super::sample::{annotate, built, fresh, full, head, in_step, key, now, snapshot, value},
     super::status::{self, Delivery},
     *,
@@ -289,6 +290,12 @@ fn an_edit_that_cannot_be_mended_now_is_not_taken_for_what_stands() {
     assert_eq!(recorded(&edited, &Look::Inspect, &sealed), "100");
     let suspended = Look::Stop(Verdict::new(false, Reason::Suspended, &[]));
     assert_eq!(recorded(&edited, &suspended, &found(Source::NotAsked, None)), "100");
+    // Once the store is known to fail, nobody asks before it is back.
+    let known_to_fail = edited.clone().with_head(Err(StoreError::Sealed));
+    assert!(matches!(look::look(&known_to_fail, now()), Look::Stop(_)));
+    // What does not fit is not looked at again before it is another.
+    let huge = "x".repeat(MAX_BYTES);
+    assert_eq!(recorded(&edited, &Look::Inspect, &found(read(2, &[("A", &huge)]), there())), "101");
     // A label that somebody added.
     assert_eq!(recorded(&edited, &Look::Inspect, &found(Source::NotAsked, there())), "101");
 }
@@ -305,7 +312,13 @@ fn a_refused_write_answers_the_request_and_is_read_again_whoever_asks() {
     assert_eq!(status.last_handled_sync_request.as_deref(), Some("manual/2"));
     assert_eq!((status.version, status.history.len()), (Some(1), 0));
     let next = Known { request: None, ..asked }.with_sync(|sync| sync.status = Some(status));
-    assert_eq!(super::super::look::look(&next, now()), Look::Read(Trigger::Manual));
+    assert_eq!(look::look(&next, now()), Look::Read(Trigger::Manual));
+    let labelled = next.clone().with_target(|target| target.resource_version = "101".into());
+    assert_eq!(look::look(&labelled, now()), Look::Read(Trigger::Manual), "what stands is not all that is to be said");
+    // Nor does an outage make anybody forget it.
+    let sealed = found(Source::Failed(StoreError::Sealed), None);
+    let plan = super::plan(&next, &Look::Read(Trigger::Manual), &sealed, &key(), now());
+    assert!(plan.synced.is_none() && matches!(plan.next, Next::Failed(Retry::Backoff(..))), "{plan:?}");
 }
 
 #[test]
