@@ -49,6 +49,7 @@ struct Term {
 struct Shared {
     renewal: Mutex<Option<Renewal>>,
     term: watch::Sender<Term>,
+    ready: watch::Sender<bool>,
     stop: watch::Sender<bool>,
     task: Mutex<Option<JoinHandle<()>>>,
 }
@@ -58,11 +59,13 @@ struct Shared {
 pub struct Lead(Arc<Shared>);
 
 impl Lead {
-    /// Takes part in the election from now on. `cluster` must not be one that asks [`Lead::may_write`].
+    /// Looks at the lease from now on, and takes it once it is [`ready`](Self::ready). `cluster` must not be one that asks
+    /// [`Lead::may_write`].
     pub fn start(cluster: Cluster, namespace: &str) -> Self {
         let shared = Arc::new(Shared {
             renewal: Mutex::default(),
             term: watch::Sender::new(Term::default()),
+            ready: watch::Sender::new(false),
             stop: watch::Sender::new(false),
             task: Mutex::default(),
         });
@@ -79,6 +82,12 @@ impl Lead {
     pub fn may_write(&self) -> bool {
         let renewal = *self.0.renewal.lock().expect("no code panics while it holds the lock");
         renewal.is_some_and(Renewal::is_valid)
+    }
+
+    /// This replica could do the work. One that could not, since it may not list what it must know, would keep the lease
+    /// from one that can.
+    pub fn ready(&self) {
+        self.0.ready.send_replace(true);
     }
 
     /// Waits until this replica leads.
@@ -145,6 +154,7 @@ impl Candidate {
     async fn take_part(&mut self) {
         let mut holder = None;
         let mut renewal = None;
+        let mut ready = self.shared.ready.subscribe();
         loop {
             let ask = self.election.ask(Instant::now(), Timestamp::now());
             self.publish(renewal);
@@ -157,6 +167,10 @@ impl Candidate {
                 Ask::Read => {
                     let read = self.in_time(self.cluster.get(Some(&self.namespace), MANAGER)).await;
                     self.election.read(read, Instant::now());
+                }
+                Ask::Write(_) if !*ready.borrow() => {
+                    // The sender lives as long as `self`. A lease that moved meanwhile refuses what was to be written.
+                    let _ = ready.wait_for(|ready| *ready).await;
                 }
                 Ask::Write(lease) => {
                     let begun = Renewal { at: Instant::now(), wall: SystemTime::now() };

@@ -121,6 +121,8 @@ pub async fn run(args: OperatorArgs) -> anyhow::Result<()> {
 
 /// Leads whenever the lease is ours. A term that ends drops every worker where it stands.
 async fn terms(ctx: &Arc<Context>, lead: &Lead) {
+    ctx.caches.complete().await;
+    lead.ready();
     loop {
         lead.acquired().await;
         ctx.metrics.leader.set(1);
@@ -138,7 +140,6 @@ async fn terms(ctx: &Arc<Context>, lead: &Lead) {
 }
 
 async fn term(ctx: &Arc<Context>, tasks: &mut JoinSet<()>) {
-    ctx.caches.complete().await;
     ctx.book.clear();
     space::manager::begin(ctx);
     ctx.budget.begin(delivery::rolling(ctx));

@@ -7,6 +7,7 @@ use std::{
 
 use devcluster::AuditLevel;
 use k8s_openapi::api::{
+    coordination::v1::Lease,
     core::v1::ConfigMap,
     rbac::v1::{ClusterRole, PolicyRule, Role},
 };
@@ -270,6 +271,27 @@ async fn what_is_taken_from_one_that_is_ready_is_named_when_it_is_needed_and_it_
     roles.set(CLUSTER, all).await;
     until_missing(&operator, "nothing is missing", <[String]>::is_empty).await;
     tenant.until_app("ingest", "Ready", "True/Ready").await;
+}
+
+#[tokio::test]
+async fn a_replica_that_may_not_list_what_it_must_know_leaves_the_lease_to_one_that_may() {
+    let world = World::start(AuditLevel::Metadata);
+    let roles = Roles::of(&world).await;
+    let all = roles.rules(CLUSTER).await;
+    let sees = |verb: &Verb| verb.1 == "flowapps" && matches!(verb.3.as_str(), "list" | "watch");
+    roles.set(CLUSTER, roles.verbs(CLUSTER).await.iter().filter(|verb| !sees(verb)).map(rule).collect()).await;
+    let blind = world.operator_unready(&[]);
+    until_missing(&blind, "it may not see flow apps", |lines| lines.len() == 2).await;
+    let leases = Api::<Lease>::namespaced(world.client().await, SYSTEM);
+    // Nothing tells that it will not be taken. Who may takes it at the start.
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    assert_eq!(leases.get_opt("spacesync").await.unwrap(), None);
+    assert!(blind.get("/metrics").unwrap().1.contains("spacesync_leader 0"));
+    roles.set(CLUSTER, all).await;
+    until_all_is_well(&blind).await;
+    let tenant = world.tenant(&[("A", "1")]).await;
+    tenant.sync(json!({})).await;
+    tenant.until_secret(&[("A", "1")]).await;
 }
 
 /// Kubernetes 1.33 has them off. Without them every `list` of the role is needed, with them none.
