@@ -170,6 +170,17 @@ fn its_definitions_are_those_that_the_code_makes() {
 }
 
 #[test]
+fn a_namespace_may_have_a_name_that_reads_like_a_number() {
+    for (name, object) in template("2024", &[]).expect("objects") {
+        let namespace = &object["metadata"]["namespace"];
+        assert!(namespace.is_null() || namespace == "2024", "{name}: {namespace}");
+        for text in ["\"kubernetes.io/metadata.name\":2024", "\"values\":[2024]", "\"namespace\":2024"] {
+            assert!(!object.to_string().contains(text), "{name}: {text}");
+        }
+    }
+}
+
+#[test]
 fn in_another_namespace_nothing_names_the_usual_one() {
     let made = template("elsewhere", &[]).expect("objects");
     let some = placed(rendered("elsewhere", &["--set=watchNamespaces={newsroom-dev}"]).expect("objects"));
@@ -305,6 +316,7 @@ fn a_value_that_cannot_be_right_is_refused_by_its_name() {
         ("replicas=0", "at '/replicas': minimum: got 0, want 1"),
         ("watchNamespaces={*}", "at '/watchNamespaces/0'"),
         ("watchNamespaces={a,a}", "at '/watchNamespaces'"),
+        ("watchNamespaces={spacesync-system}", "watchNamespaces names only the operator's own namespace"),
         ("rolloutsAtOnce=0", "at '/rolloutsAtOnce': minimum: got 0, want 1"),
         ("image.digest=latest", "at '/image/digest'"),
         ("image.pullPolicy=Sometimes", "at '/image/pullPolicy'"),
