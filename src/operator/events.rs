@@ -206,6 +206,6 @@ impl Events {
 
 fn told(type_: &'static str, reason: Reason, action: &str, note: &str) -> Told {
     // The API takes notes of up to 1 kB.
-    let note = note.chars().take(1000).collect();
+    let note = note[..note.floor_char_boundary(1000)].to_owned();
     Told { type_, reason, action: action.to_owned(), note }
 }

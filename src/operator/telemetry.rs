@@ -5,6 +5,7 @@ use std::{
     net::SocketAddr,
     panic::PanicHookInfo,
     sync::Arc,
+    time::Duration,
 };
 
 use anyhow::Context as _;
@@ -15,7 +16,12 @@ use axum::{
     response::IntoResponse,
     routing::get,
 };
-use tokio::{net::TcpListener, task::JoinSet};
+use hyper::server::conn::http1;
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    service::TowerToHyperService,
+};
+use tokio::{net::TcpListener, sync::Semaphore, task::JoinSet};
 use tracing::{Level, Metadata, Subscriber};
 use tracing_subscriber::{
     EnvFilter, Layer,
@@ -28,6 +34,15 @@ use tracing_subscriber::{
 
 use super::{caches::Caches, metrics::Metrics, permissions::Permissions, standing};
 use crate::{cli::LogFormat, pod_api::trust::Trust};
+
+/// How many connections there may be for health and metrics. Beyond that a new one waits until another ends.
+const CONNECTIONS: usize = 128;
+/// How long one may last, whatever its client reads. Who scrapes connects again.
+const CONNECTION: Duration = Duration::from_mins(1);
+/// How long a client may take to send the head of a request, and how long a connection may be idle.
+const HEAD: Duration = Duration::from_secs(5);
+/// The most of a head that is kept.
+const HEAD_BYTES: usize = 8 * 1024;
 
 /// Logs to stderr from now on, panics too. `RUST_LOG` says how much; `info` where it says nothing.
 pub fn init_logging(format: LogFormat) {
@@ -82,12 +97,35 @@ pub async fn serve(
         .route("/metrics", get(serve_metrics))
         .with_state(Seen { caches, metrics, trust, permissions });
     let mut tasks = JoinSet::new();
-    tasks.spawn(async move {
-        if let Err(error) = axum::serve(listener, app).await {
-            tracing::error!(%error, "health and metrics are no longer served");
-        }
-    });
+    tasks.spawn(accept(listener, app));
     Ok(tasks)
+}
+
+/// Any pod may reach this port, so a connection has deadlines, little room, and not many beside it.
+async fn accept(listener: TcpListener, app: Router) {
+    let places = Arc::new(Semaphore::new(CONNECTIONS));
+    loop {
+        let place = places.clone().acquire_owned().await.expect("it is never closed");
+        let stream = match listener.accept().await {
+            Ok((stream, _)) => stream,
+            Err(error) => {
+                // Out of file descriptors, most likely: some are given back soon.
+                tracing::warn!(%error, "a connection for health or metrics could not be accepted");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                continue;
+            }
+        };
+        let connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(HEAD)
+            .max_buf_size(HEAD_BYTES)
+            .serve_connection(TokioIo::new(stream), TowerToHyperService::new(app.clone()));
+        tokio::spawn(async move {
+            let _place = place;
+            // That a client went, or was too slow, is of no interest.
+            let _ = tokio::time::timeout(CONNECTION, connection).await;
+        });
+    }
 }
 
 #[derive(Clone)]
@@ -142,6 +180,31 @@ mod tests {
         tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), speak);
         let bytes = lines.0.lock().unwrap().clone();
         String::from_utf8(bytes).unwrap()
+    }
+
+    #[tokio::test]
+    async fn whoever_says_nothing_or_without_an_end_on_the_open_port_is_shown_out() {
+        use tokio::io::{AsyncReadExt, AsyncWriteExt};
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let served = tokio::spawn(accept(listener, Router::new().route("/healthz", get(async || "ok\n"))));
+        let ends = async |sent: String| {
+            let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+            // It may be shut before all of it is sent.
+            let _ = stream.write_all(sent.as_bytes()).await;
+            let mut said = Vec::new();
+            let ended = tokio::time::timeout(HEAD * 2, stream.read_to_end(&mut said)).await;
+            assert!(ended.is_ok(), "{} bytes are waited for without an end", sent.len());
+            String::from_utf8_lossy(&said).into_owned()
+        };
+        let close = "GET /healthz HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+        let (nothing, endless, fine) = tokio::join!(
+            ends(String::new()),
+            ends(format!("GET /healthz HTTP/1.1\r\nX: {}", "x".repeat(64 * 1024))),
+            ends(close.to_owned())
+        );
+        assert!(!nothing.contains("200 OK") && !endless.contains("200 OK") && fine.contains("200 OK"), "{fine}");
+        served.abort();
     }
 
     fn everybody_speaks() {

@@ -90,8 +90,9 @@ fn read(fields: &Fields) -> Result<(Option<Change>, Option<Change>), Problem> {
 )]
 pub async fn answer(api: &PodApi, caller: &Caller, fields: &Fields) -> Result<Answer, Problem> {
     let (auto, on_save) = read(fields)?;
-    api.limits.space(caller.tenant())?;
+    // Its own first: a pod that asks too often takes nothing from the others of its space.
     api.limits.settings(&caller.pod.uid)?;
+    api.limits.space(caller.tenant())?;
     let mut sync = caller.sync.as_deref().cloned();
     let mut app = (*caller.app).clone();
     let auto = match auto {
