@@ -34,6 +34,16 @@ impl Kept {
         Self { tenant, bao }
     }
 
+    /// One whose sync has brought what there is.
+    async fn synced() -> Self {
+        let kept = Self::new(false).await;
+        kept.token(json!({"token": kept.fresh_token()})).await;
+        kept.manager(json!({})).await;
+        kept.tenant.sync(json!({})).await;
+        kept.tenant.until_secret(&[("A", "1")]).await;
+        kept
+    }
+
     async fn token(&self, data: Json) {
         self.tenant.apply(&self.tenant.own(), &self.secret(), json!({"stringData": data})).await;
     }
@@ -133,11 +143,7 @@ async fn a_certificate_is_trusted_only_by_the_ca_that_is_named() {
 
 #[tokio::test]
 async fn a_sealed_store_is_told_and_comes_back_by_itself() {
-    let kept = Kept::new(false).await;
-    kept.token(json!({"token": kept.fresh_token()})).await;
-    kept.manager(json!({})).await;
-    kept.tenant.sync(json!({})).await;
-    kept.tenant.until_secret(&[("A", "1")]).await;
+    let kept = Kept::synced().await;
     kept.bao.seal().unwrap();
     kept.tenant.request("manual/1").await;
     kept.until_ready("False/SourceSealed").await;
@@ -147,11 +153,7 @@ async fn a_sealed_store_is_told_and_comes_back_by_itself() {
 
 #[tokio::test]
 async fn a_secret_that_is_edited_while_its_store_is_away_is_put_back_when_it_returns() {
-    let kept = Kept::new(false).await;
-    kept.token(json!({"token": kept.fresh_token()})).await;
-    kept.manager(json!({})).await;
-    kept.tenant.sync(json!({})).await;
-    kept.tenant.until_secret(&[("A", "1")]).await;
+    let kept = Kept::synced().await;
     kept.tenant.until_condition("Ready", "True/Synced").await;
     kept.bao.seal().unwrap();
     kept.tenant.patch::<Secret>("secrets", json!({"stringData": {"A": "edited"}})).await;
@@ -221,11 +223,7 @@ async fn a_secret_manager_counts_its_spaces_and_without_one_it_is_unused() {
 
 #[tokio::test]
 async fn a_deleted_credential_keeps_what_flows_have() {
-    let kept = Kept::new(false).await;
-    kept.token(json!({"token": kept.fresh_token()})).await;
-    kept.manager(json!({})).await;
-    kept.tenant.sync(json!({})).await;
-    kept.tenant.until_secret(&[("A", "1")]).await;
+    let kept = Kept::synced().await;
     kept.tenant.own().delete(&kept.secret(), &DeleteParams::default()).await.unwrap();
     kept.until_ready("False/SecretManagerInvalid").await;
     kept.tenant.until_condition("Ready", "False/SecretManagerInvalid").await;
